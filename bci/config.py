@@ -1,0 +1,403 @@
+"""A session is one YAML file.
+
+`load` reads and checks it; every error names the line and, for an unknown key,
+the nearest known one. The settings of sources, stages, decoders and outputs
+live beside their code and are found through `bci.registry`; what concerns the
+whole session is here.
+"""
+
+from __future__ import annotations
+
+import difflib
+import types as pytypes
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, Union, get_args, get_origin
+
+import yaml
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializeAsAny,
+    ValidationError,
+    model_validator,
+)
+
+from bci import registry
+from bci.errors import BciError, ConfigError
+
+
+class Settings(BaseModel):
+    """Frozen settings; an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    #: Family in `bci.registry`, set by the family's base class below.
+    family: ClassVar[registry.Family | None] = None
+
+
+class SourceSettings(Settings):
+    """Base of the settings of a source; `build()` returns a `bci.sources.Source`."""
+
+    family: ClassVar[registry.Family | None] = "source"
+    kind: str
+
+    def build(self) -> Any:
+        raise TypeError(f"{type(self).__name__} does not say how to build its source")
+
+
+class StageSettings(Settings):
+    """Base of the settings of a processing stage; `build()` returns a `bci.dsp.Stage`."""
+
+    family: ClassVar[registry.Family | None] = "stage"
+    kind: str
+
+    def build(self) -> Any:
+        raise TypeError(f"{type(self).__name__} does not say how to build its stage")
+
+
+class DecoderSettings(Settings):
+    """Base of the settings of a decoder; `build(info)` returns a `bci.decoders.Decoder`.
+
+    `info` is the `StreamInfo` after processing.
+    """
+
+    family: ClassVar[registry.Family | None] = "decoder"
+    kind: str
+
+    def build(self, info: Any) -> Any:
+        raise TypeError(f"{type(self).__name__} does not say how to build its decoder")
+
+
+class OutputSettings(Settings):
+    """Base of the settings of an output; `build()` returns a `bci.outputs.Output`."""
+
+    family: ClassVar[registry.Family | None] = "output"
+    kind: str
+
+    def build(self) -> Any:
+        raise TypeError(f"{type(self).__name__} does not say how to build its output")
+
+
+def _part(family: registry.Family) -> Any:
+    """A validator that turns ``{kind: …, …}`` into the settings class of that kind."""
+
+    def resolve(value: Any) -> Any:
+        if isinstance(value, Settings):
+            return value
+        if not isinstance(value, Mapping) or "kind" not in value:
+            raise ValueError(f"a {family} needs a 'kind': one of {', '.join(registry.kinds(family))}")
+        cls = registry.find(family, str(value["kind"]))
+        if cls is None:
+            raise ValueError(
+                f"unknown {family} kind '{value['kind']}'"
+                f"{_did_you_mean(str(value['kind']), registry.kinds(family))}"
+            )
+        return cls.model_validate(value)
+
+    return BeforeValidator(resolve)
+
+
+class Channels(Settings):
+    """Which channels are used, under which names."""
+
+    rename: dict[str, str] = Field({}, description="device label: label to use")
+    pick: Literal["eeg", "all"] | list[str] = Field("eeg", description="a type, or labels in order")
+    types: dict[str, Literal["eeg", "eog", "emg", "ecg", "stim", "misc"]] = Field(
+        {}, description="label: channel type, where the stream's own is wrong"
+    )
+    montage: str | None = Field("standard_1005", description="MNE montage for positions; null: none")
+    missing: Literal["error", "interpolate"] = Field(
+        "error", description="what to do when a picked channel is not in the stream"
+    )
+    sfreq: float | None = Field(None, gt=0, description="expected sampling rate, Hz; null: any")
+    sfreq_mismatch: Literal["error", "resample"] = "error"
+
+
+class MarkerSettings(Settings):
+    """Where event markers come from."""
+
+    kind: Literal["source", "lsl", "channel", "none"] = Field(
+        "source", description="with the samples, from an LSL stream, or from a trigger channel"
+    )
+    name: str | None = Field(None, description="name of the LSL marker stream; null: any")
+    type: str = Field("Markers", description="type of the LSL marker stream")
+    channel: str | None = Field(None, description="label of the trigger channel")
+    offset_s: float = Field(0.0, description="seconds to add to every marker's time")
+
+
+class Participant(Settings):
+    """Who is recorded: a pseudonym, never a name."""
+
+    id: str = Field("P001", pattern=r"^[A-Za-z0-9]+$")
+    session: int = Field(1, ge=1)
+
+
+class WindowSettings(Settings):
+    """What is cut from the processed stream for the decoder.
+
+    sliding: every `hop_s`, on absolute sample indices. marker: one window per
+    marker. growing: from each marker on, longer by `hop_s`, until decided.
+    """
+
+    kind: Literal["sliding", "marker", "growing"] = "sliding"
+    length_s: float = Field(1.0, gt=0, le=60, description="(longest) window length, seconds")
+    hop_s: float = Field(0.1, gt=0, le=60, description="step between windows, seconds")
+    offset_s: float = Field(0.0, description="start after the marker, seconds")
+    min_s: float = Field(0.5, gt=0, description="shortest growing window, seconds")
+    markers: list[str] | None = Field(
+        None, description="marker values that open a window; null: every mapped event"
+    )
+
+
+class EachDecision(Settings):
+    """Every window gives a decision."""
+
+    kind: Literal["each"] = "each"
+
+
+class ThresholdDecision(Settings):
+    """A label is given when its smoothed probability stays above a threshold."""
+
+    kind: Literal["threshold"] = "threshold"
+    smoothing: int = Field(1, ge=1, le=1000, description="windows averaged")
+    threshold: float = Field(0.8, gt=0, le=1, description="probability to pass")
+    dwell: int = Field(1, ge=1, le=1000, description="consecutive windows above the threshold")
+    refractory_s: float = Field(1.0, ge=0, description="seconds of silence after a decision")
+
+
+class DynamicDecision(Settings):
+    """A trial ends as soon as the posterior passes the target error (growing windows)."""
+
+    kind: Literal["dynamic"] = "dynamic"
+    target_error: float = Field(0.05, gt=0, lt=1, description="accepted probability of error")
+    at_longest: Literal["force", "abstain"] = Field(
+        "force", description="what to do when the longest window is reached undecided"
+    )
+
+
+class QualityRules(Settings):
+    """When a window is not decided on."""
+
+    max_bad_fraction: float = Field(
+        0.0, ge=0, le=1, description="share of samples under a rejecting flag that is tolerated"
+    )
+    max_bad_channels: int | None = Field(
+        None, ge=0, description="bad channels that are tolerated; null: any number"
+    )
+
+
+class Recording(Settings):
+    """Where sessions are recorded."""
+
+    root: Path = Path("recordings")
+    task: str = Field("bci", pattern=r"^[A-Za-z0-9]+$")
+    format: Literal["xdf"] = "xdf"
+
+
+class Api(Settings):
+    """The engine's HTTP and WebSocket server."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(8765, ge=0, le=65535, description="0: any free port")
+    token: str | None = Field(
+        None, min_length=16, description="null: a new one each start, written beside the recording"
+    )
+
+
+SourcePart = Annotated[SerializeAsAny[SourceSettings], _part("source")]
+StagePart = Annotated[SerializeAsAny[StageSettings], _part("stage")]
+DecoderPart = Annotated[SerializeAsAny[DecoderSettings], _part("decoder")]
+OutputPart = Annotated[SerializeAsAny[OutputSettings], _part("output")]
+DecisionPart = Annotated[
+    EachDecision | ThresholdDecision | DynamicDecision, Field(discriminator="kind")
+]
+
+
+class Config(Settings):
+    """A whole session."""
+
+    source: SourcePart
+    channels: Channels = Channels()
+    markers: MarkerSettings = MarkerSettings()
+    events: dict[str, int | str] = Field({}, description="label: marker code or string")
+    participant: Participant = Participant()
+    processing: tuple[StagePart, ...] = ()
+    window: WindowSettings = WindowSettings()
+    decoder: DecoderPart | None = None
+    quality: QualityRules = QualityRules()
+    decision: DecisionPart = EachDecision()
+    outputs: tuple[OutputPart, ...] = ()
+    recording: Recording | None = None
+    api: Api | None = None
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Config:
+        if (self.decision.kind == "dynamic") != (self.window.kind == "growing"):
+            raise ValueError(
+                f"decision kind '{self.decision.kind}' does not go with window kind "
+                f"'{self.window.kind}': 'dynamic' and 'growing' need each other"
+            )
+        if self.window.kind != "sliding" and not (self.events or self.window.markers):
+            raise ValueError(
+                f"window kind '{self.window.kind}' opens at markers, but neither 'events' nor "
+                "'window.markers' names one"
+            )
+        if self.window.kind == "growing" and self.window.min_s > self.window.length_s:
+            raise ValueError(
+                f"window.min_s is {self.window.min_s} s, longer than window.length_s, "
+                f"{self.window.length_s} s"
+            )
+        codes = [str(code) for code in self.events.values()]
+        if len(set(codes)) < len(codes):
+            raise ValueError(f"two labels of 'events' share one marker code: {', '.join(codes)}")
+        return self
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """Marker value: label."""
+        return {str(code): label for label, code in self.events.items()}
+
+
+def load(path: str | Path) -> Config:
+    """Read a session's YAML.
+
+    Raises
+    ------
+    ConfigError
+        The file is missing, is no YAML, or does not describe a session; the
+        message has one line per mistake: file, line, key, what to do.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}") from error
+    return loads(text, str(path))
+
+
+def loads(text: str, name: str = "configuration") -> Config:
+    """As `load`, from a string; `name` stands in the messages."""
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        data = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f":{mark.line + 1}" if mark else ""
+        raise ConfigError(f"{name}{line}: not YAML: {getattr(error, 'problem', error)}") from error
+    if not isinstance(data, dict):
+        raise ConfigError(f"{name}: expected keys such as 'source:', found {type(data).__name__}")
+    try:
+        return Config.model_validate(data)
+    except ValidationError as error:
+        lines = [
+            f"{name}:{_line(node, e['loc'])}: {_explain(e)}" for e in error.errors(include_url=False)
+        ]
+        raise ConfigError("\n".join(lines)) from error
+    except BciError as error:
+        raise ConfigError(f"{name}: {error}") from error
+
+
+def schema() -> dict[str, Any]:
+    """JSON schema of a session, with every installed kind, for editors."""
+    result = Config.model_json_schema()
+    definitions = result.setdefault("$defs", {})
+    for family, base in (
+        ("source", SourceSettings),
+        ("stage", StageSettings),
+        ("decoder", DecoderSettings),
+        ("output", OutputSettings),
+    ):
+        options = []
+        for kind in registry.kinds(family):  # type: ignore[arg-type]
+            cls = registry.find(family, kind)  # type: ignore[arg-type]
+            if cls is None:
+                continue
+            part = cls.model_json_schema(ref_template="#/$defs/{model}")
+            definitions.update(part.pop("$defs", {}))
+            definitions[cls.__name__] = part
+            options.append({"$ref": f"#/$defs/{cls.__name__}"})
+        definitions[base.__name__] = {"oneOf": options}
+    return result
+
+
+def dump(config: Config) -> str:
+    """The configuration as YAML; `loads(dump(c)) == c`."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+# --- messages ------------------------------------------------------------------------------------
+
+
+def _did_you_mean(word: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    return f"; did you mean '{near[0]}'?" if near else f"; known are: {', '.join(known)}"
+
+
+def _explain(error: Any) -> str:
+    key = ".".join(str(part) for part in error["loc"]) or "session"
+    if error["type"] == "extra_forbidden":
+        fields = _fields_at(error["loc"][:-1], error)
+        return f"unknown key '{key}'{_did_you_mean(str(error['loc'][-1]), fields)}"
+    if error["type"] == "missing":
+        return f"'{key}' is missing"
+    message = error["msg"].removeprefix("Value error, ")
+    shown = error.get("input")
+    if isinstance(shown, (str, int, float, bool)) and error["type"] != "value_error":
+        return f"'{key}': {message}; found {shown!r}"
+    return f"'{key}': {message}" if error["loc"] else message
+
+
+def _fields_at(loc: tuple[Any, ...], error: Any) -> list[str]:
+    """Known keys at a place of the configuration, found by walking the models."""
+    siblings = error.get("ctx", {}).get("fields")
+    if siblings:
+        return list(siblings)
+    model: Any = Config
+    for part in loc:
+        if isinstance(part, int):
+            continue
+        candidates = _models(model.model_fields[part].annotation) if part in getattr(
+            model, "model_fields", {}
+        ) else [m for m in _subclasses(model) if part == m.model_fields["kind"].default]
+        if not candidates:
+            return []
+        model = candidates[0] if len(candidates) == 1 else _Union(candidates)
+    return sorted(getattr(model, "model_fields", {}))
+
+
+class _Union:
+    """Several models at one place: the next part of the path is the kind."""
+
+    def __init__(self, models: list[type[Settings]]) -> None:
+        self.models = models
+        self.model_fields = {name: f for m in models for name, f in m.model_fields.items()}
+
+
+def _subclasses(model: Any) -> list[type[Settings]]:
+    return model.models if isinstance(model, _Union) else []
+
+
+def _models(annotation: Any) -> list[type[Settings]]:
+    if isinstance(annotation, type) and issubclass(annotation, Settings):
+        return [annotation]
+    if get_origin(annotation) in (Annotated, Union, pytypes.UnionType, tuple, list, SerializeAsAny):
+        return [m for a in get_args(annotation) for m in _models(a)]
+    return []
+
+
+def _line(node: yaml.Node | None, loc: tuple[Any, ...]) -> int:
+    """Line (from 1) of the deepest node of `loc` that is in the file."""
+    line = node.start_mark.line + 1 if node else 1
+    for part in loc:
+        if isinstance(node, yaml.MappingNode):
+            match = next(((k, v) for k, v in node.value if k.value == str(part)), None)
+            if match is None:
+                continue  # a union's tag, or a key that is missing
+            line, node = match[0].start_mark.line + 1, match[1]
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int):
+            node = node.value[part]
+            line = node.start_mark.line + 1
+    return line

@@ -1,0 +1,79 @@
+"""Which class serves which `kind` of a configuration.
+
+One line per built-in part. Parts from other packages come by entry points of
+the groups ``bci.source``, ``bci.stage``, ``bci.decoder`` and ``bci.output``:
+the name is the kind, the object a `bci.config.Settings` subclass. A class is
+imported when its kind is asked for, not before.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, Any, Literal
+
+from bci.errors import MissingDependency
+
+if TYPE_CHECKING:
+    from bci.config import Settings
+
+Family = Literal["source", "stage", "decoder", "output"]
+
+BUILT_IN: dict[Family, dict[str, str]] = {
+    "source": {
+        "lsl": "bci.sources.lsl:LSLSettings",
+        "brainflow": "bci.sources.brainflow:BrainFlowSettings",
+        "replay": "bci.sources.replay:ReplaySettings",
+        "simulated": "bci.sources.simulated:SimulatedSettings",
+    },
+    "stage": {
+        "bandpass": "bci.dsp.filters:Bandpass",
+        "highpass": "bci.dsp.filters:Highpass",
+        "lowpass": "bci.dsp.filters:Lowpass",
+        "notch": "bci.dsp.filters:Notch",
+        "reference": "bci.dsp.reference:Reference",
+        "resample": "bci.dsp.resample:Resample",
+        "pick": "bci.dsp.pick:Pick",
+        "bad_channels": "bci.dsp.bad_channels:BadChannels",
+        "amplitude": "bci.dsp.amplitude:AmplitudeGate",
+    },
+    "decoder": {
+        "fbcca": "bci.decoders.ssvep:FBCCASettings",
+        "tangent_space": "bci.decoders.riemann:TangentSpaceSettings",
+        "mdm": "bci.decoders.riemann:MDMSettings",
+        "model": "bci.decoders.artifact:ModelSettings",
+    },
+    "output": {
+        "lsl": "bci.outputs.lsl:LSLOutput",
+        "osc": "bci.outputs.osc:OSCOutput",
+        "jsonl": "bci.outputs.jsonl:JSONLinesOutput",
+    },
+}
+
+
+def kinds(family: Family) -> list[str]:
+    """All kinds of a family, built in and from other packages, sorted."""
+    return sorted({*BUILT_IN[family], *(e.name for e in entry_points(group=f"bci.{family}"))})
+
+
+def find(family: Family, kind: str) -> type[Settings] | None:
+    """The settings class of `kind`, or None where there is no such kind.
+
+    Raises
+    ------
+    MissingDependency
+        The part exists, but a package it needs is not installed.
+    """
+    try:
+        if kind in BUILT_IN[family]:
+            module, _, name = BUILT_IN[family][kind].partition(":")
+            found: Any = getattr(import_module(module), name)
+            return found  # type: ignore[no-any-return]
+        for entry in entry_points(group=f"bci.{family}", name=kind):
+            return entry.load()  # type: ignore[no-any-return]
+    except ModuleNotFoundError as error:
+        raise MissingDependency(
+            f"{family} kind '{kind}' needs the package '{error.name}', which is not installed; "
+            f"install it with: pip install {error.name}"
+        ) from error
+    return None

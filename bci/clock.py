@@ -55,7 +55,7 @@ class Dejitter:
 
     A chunk enters with its mean index and mean stamp, weighted by its samples;
     the past is forgotten over `memory_s`. The period is held near the nominal
-    one until the data says more (`rate_tolerance`, relative, one SD). A chunk
+    (or earlier) one until the data says more (`rate_tolerance`, relative, one SD). A chunk
     far off the line is left out; when chunks stay off it on one side for
     `confirm_s`, that is a clock jump: it is reported and the line starts anew
     there, with the period it had.
@@ -90,7 +90,7 @@ class Dejitter:
         self._line: _Line | None = None
         self._previous: _Line | None = None
         self._segment_start = 0
-        self._period = self.nominal
+        self._period = self._expected = self.nominal
         self._restart()
 
     def _restart(self) -> None:
@@ -103,14 +103,18 @@ class Dejitter:
 
     def update(self, start: int, stamps: FloatArray) -> Jump | None:
         """Take the stamps of samples ``start … start + n``; report a clock jump, once confirmed."""
-        if len(stamps) == 0:
-            return None
+        step = max(1, int(0.5 * self.confirm / self.nominal))  # a long chunk may hold a jump
+        jump = None
+        for i in range(0, len(stamps), step):
+            jump = self._take(start + i, stamps[i : i + step]) or jump
+        return jump
+
+    def _take(self, start: int, stamps: FloatArray) -> Jump | None:
         if self._line is None:
             self._segment_start = start
             self._absorb(start, stamps)
             return None
-        index = start + 0.5 * (len(stamps) - 1)
-        residual = float(np.mean(stamps)) - self.time_of(index)
+        residual = float(np.mean(stamps)) - self.time_of(start + 0.5 * (len(stamps) - 1))
         limit = max(self.jump, 5.0 * self._noise**0.5)
         if abs(residual) <= limit:
             self._off.clear()
@@ -124,24 +128,27 @@ class Dejitter:
         if not self._off:
             self._off_since = residual
         self._off.append((start, stamps))
-        first = self._off[0][0]
+        first = int(self._off[0][0])
         if (start + len(stamps) - first) * self._period < self.confirm:
             return None
         pending = self._off
-        offsets = [float(np.mean(s)) - self.time_of(i + 0.5 * (len(s) - 1)) for i, s in pending]
-        self._previous, self._line = self._line, None
-        self._restart()
-        self._segment_start = first
-        for i, s in pending:
-            self._absorb(i, s)
+        means = np.array([np.mean(s) for _, s in pending])
+        middles = np.array([i + 0.5 * (len(s) - 1) for i, s in pending])
+        offsets = means - np.array([self.time_of(i) for i in middles])
+        jump = float(np.median(offsets))
+        self.restart(first)
+        for (i, s), offset in zip(pending, offsets, strict=True):
+            if abs(offset - jump) <= self.jump:  # not the chunk that the jump cut in two
+                self._absorb(i, s)
         self.n_jumps += 1
-        return Jump(first, float(np.median(offsets)))
+        return Jump(first, jump)
 
     def restart(self, index: int) -> None:
         """The stream broke off before sample `index`; the next stamps start a new line."""
         self._previous, self._line = self._line, None
         self._restart()
         self._segment_start = index
+        self._expected = self._period
 
     def _absorb(self, start: int, stamps: FloatArray) -> None:
         n = len(stamps)
@@ -164,9 +171,9 @@ class Dejitter:
         self._w = total
         self._i += gain * di
         self._t += gain * dt
-        # the nominal period counts as observations whose spread makes it worth its tolerance
+        # the expected period counts as observations whose spread makes it worth its tolerance
         prior = self._noise / (self.tolerance * self.nominal) ** 2 * max(n, 1)
-        self._period = (self._it + prior * self.nominal) / (self._ii + prior)
+        self._period = (self._it + prior * self._expected) / (self._ii + prior)
         self._line = _Line(self._i, self._t, self._period)
 
     @property

@@ -1,0 +1,119 @@
+"""From a decoder's probabilities to what the engine says.
+
+A policy sees the windows in order, each with the probabilities of its labels,
+and answers with a verdict or with nothing. It never sees a window that quality
+rules out: there the engine abstains, and the policy is told.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from bci.config import Config, DynamicDecision, ThresholdDecision
+from bci.types import FloatArray, Window
+
+Proba = FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Index of the label, or None with the reason to abstain; the probabilities behind it."""
+
+    index: int | None
+    proba: Proba | None
+    reason: str | None = None
+    forced: bool = False
+
+
+class Policy(Protocol):
+    """Turns the probabilities of successive windows into verdicts."""
+
+    def decide(self, window: Window, proba: Proba) -> Verdict | None:
+        """Judge one window; `proba` has shape (n_classes,)."""
+        ...
+
+    def abstain(self, window: Window) -> Verdict | None:
+        """The window must not be decided on (its quality says why)."""
+        ...
+
+
+def _refuse() -> Verdict:
+    return Verdict(None, None)
+
+
+class Each:
+    """Every window gives the most probable label."""
+
+    def decide(self, window: Window, proba: Proba) -> Verdict | None:
+        return Verdict(int(np.argmax(proba)), proba)
+
+    def abstain(self, window: Window) -> Verdict | None:
+        return _refuse()
+
+
+class Threshold:
+    """A label whose smoothed probability stays above the threshold for `dwell` windows."""
+
+    def __init__(self, settings: ThresholdDecision, sfreq: float) -> None:
+        self.settings = settings
+        self._recent: deque[Proba] = deque(maxlen=settings.smoothing)
+        self._refractory = round(settings.refractory_s * sfreq)
+        self._silent_until = -1
+        self._candidate = -1
+        self._n_above = 0
+
+    def decide(self, window: Window, proba: Proba) -> Verdict | None:
+        self._recent.append(proba)
+        smooth = np.mean(self._recent, axis=0)
+        best = int(np.argmax(smooth))
+        above = len(self._recent) == self._recent.maxlen and smooth[best] >= self.settings.threshold
+        self._n_above = (self._n_above + 1 if best == self._candidate else 1) if above else 0
+        self._candidate = best
+        if self._n_above < self.settings.dwell or window.last < self._silent_until:
+            return None
+        self._silent_until = window.last + self._refractory
+        self._clear()
+        return Verdict(best, smooth)
+
+    def abstain(self, window: Window) -> Verdict | None:
+        self._clear()
+        return _refuse()
+
+    def _clear(self) -> None:
+        self._recent.clear()
+        self._n_above = 0
+
+
+class Dynamic:
+    """Stop as soon as the posterior promises an error below the target, or at the longest window."""
+
+    def __init__(self, settings: DynamicDecision) -> None:
+        self.settings = settings
+
+    def decide(self, window: Window, proba: Proba) -> Verdict | None:
+        best = int(np.argmax(proba))
+        if proba[best] >= 1.0 - self.settings.target_error:
+            return Verdict(best, proba)
+        if not window.final:
+            return None
+        if self.settings.at_longest == "force":
+            return Verdict(best, proba, forced=True)
+        return Verdict(None, proba, reason="undecided")
+
+    def abstain(self, window: Window) -> Verdict | None:
+        return _refuse() if window.final else None
+
+
+def build_policy(config: Config, sfreq: float) -> Policy:
+    """The policy that `config.decision` describes; `sfreq` is the raw stream's, Hz."""
+    makers: Mapping[str, Callable[[Any], Policy]] = {
+        "each": lambda settings: Each(),
+        "threshold": lambda settings: Threshold(settings, sfreq),
+        "dynamic": Dynamic,
+    }
+    return makers[config.decision.kind](config.decision)

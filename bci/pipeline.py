@@ -1,0 +1,276 @@
+"""The pipeline: events in, decisions out, deterministic.
+
+No thread, no clock, no I/O. A live session, a replay, a benchmark and a test
+push the same events into the same object and get the same decisions, whatever
+the chunk sizes: an event that takes effect inside a chunk splits it there.
+"""
+
+from __future__ import annotations
+
+import heapq
+import logging
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from fractions import Fraction
+from itertools import count
+from math import ceil
+from typing import Any
+
+import numpy as np
+
+from bci.channels import ChannelAdapter
+from bci.config import Config
+from bci.decision import Policy, Verdict, build_policy
+from bci.decoders import Decoder, MomentsDecoder
+from bci.dsp.chain import Chain
+from bci.types import (
+    Bypass,
+    Chunk,
+    Command,
+    Decision,
+    DecoderSwap,
+    Event,
+    Feedback,
+    Flag,
+    FloatArray,
+    Gap,
+    Marker,
+    StreamInfo,
+    Window,
+)
+from bci.windows import WindowCutter
+
+log = logging.getLogger(__name__)
+
+#: Events that may wait for their sample.
+MAX_PENDING = 10_000
+
+
+class Pipeline:
+    """Channels, processing, windows, decoder and decision for one stream.
+
+    Parameters
+    ----------
+    config : Config
+    info : StreamInfo
+        The raw stream.
+    decoder : Decoder or None
+        None: windows are cut (see `windows`), nothing is decided.
+    model : str
+        Names the decoder in each decision.
+
+    Attributes
+    ----------
+    info : StreamInfo
+        The processed stream, as the decoder sees it.
+    position : int
+        Index of the next raw sample.
+    adaptations : list of str
+        What was changed to make the stream fit the configuration.
+
+    Raises
+    ------
+    ConfigError, StreamMismatch
+        The configuration does not fit the stream.
+    """
+
+    def __init__(
+        self, config: Config, info: StreamInfo, decoder: Decoder | None = None, model: str = ""
+    ) -> None:
+        self.config = config
+        self.raw_info = info
+        self.adapter = ChannelAdapter(config.channels)
+        self.chain = Chain([s.build() for s in config.processing])
+        self.info = self._reset(0)
+        self.adaptations: list[str] = self.adapter.adaptations
+        self.ratio: Fraction = self.adapter.ratio * self.chain.ratio
+        self.delay_s = self.adapter.delay_s + self.chain.delay_s
+        self.cutter = WindowCutter(
+            config.window, config.quality, self.info.sfreq, self.info.n_channels, self.ratio
+        )
+        self._policy: Policy = build_policy(config, info.sfreq)
+        self._labels = config.labels
+        self._openers = set(config.window.markers or self._labels)
+        self.position = 0
+        self.paused = False
+        self.n_decoder_errors = 0
+        self._last = np.zeros(self.adapter_info.n_channels)
+        self._pending: list[tuple[int, int, Event]] = []
+        self._order = count()
+        self._seq = 0
+        self._use(decoder, model)
+
+    def _reset(self, start: int) -> StreamInfo:
+        self.adapter_info = self.adapter.reset(self.raw_info, start)
+        return self.chain.reset(self.adapter_info, ceil(start * self.adapter.ratio))
+
+    def _use(self, decoder: Decoder | None, model: str) -> None:
+        self.decoder = decoder
+        self.model = model
+        by_moments = isinstance(decoder, MomentsDecoder)
+        self.cutter.want_moments = by_moments
+        self.cutter.want_data = not by_moments
+        self._classes = [] if decoder is None else [str(c) for c in decoder.classes_]
+
+    # --- events ------------------------------------------------------------------------------
+
+    def push(self, event: Event) -> list[Decision]:
+        """Take one event; return the decisions that it makes possible.
+
+        An event with a later `at` waits for its sample; one with an earlier `at`
+        takes effect now.
+        """
+        decided = (self._decide(window) for window in self.windows(event))
+        return [decision for decision in decided if decision is not None]
+
+    def run(self, events: Iterable[Event]) -> Iterator[Decision]:
+        """All decisions of a sequence of events."""
+        for event in events:
+            yield from self.push(event)
+
+    def windows(self, event: Event) -> Iterator[Window]:
+        """The windows that become complete with an event, also those of bad quality."""
+        if not isinstance(event, Chunk):
+            if event.at > self.position and len(self._pending) < MAX_PENDING:
+                heapq.heappush(self._pending, (event.at, next(self._order), event))
+            else:
+                yield from self._apply(event)
+            return
+        yield from self._take(event)
+
+    def _take(self, chunk: Chunk) -> Iterator[Window]:
+        if chunk.start > self.position:
+            raise ValueError(
+                f"samples {self.position} to {chunk.start} are missing: push a Gap before them"
+            )
+        while self.position < chunk.stop or self._is_due():
+            if self._is_due():
+                yield from self._apply(heapq.heappop(self._pending)[2])
+                continue
+            stop = min(chunk.stop, self.position + self.cutter.max_chunk)
+            if self._pending:
+                stop = min(stop, self._pending[0][0])
+            data = chunk.data[self.position - chunk.start : stop - chunk.start]
+            piece = Chunk(self.position, data, chunk.flags)
+            self.position = stop  # now, so that what a window triggers takes effect after it
+            yield from self._process(piece)
+
+    def _is_due(self) -> bool:
+        return bool(self._pending) and self._pending[0][0] <= self.position
+
+    def _apply(self, event: Event) -> Iterator[Window]:
+        if isinstance(event, Marker):
+            if event.value in self._openers and self.cutter.kind != "sliding":
+                self.cutter.open_trial(event)
+                yield from self.cutter.due()
+        elif isinstance(event, Gap):
+            yield from self._break(event)
+        elif isinstance(event, Command):
+            self.paused = event.action == "pause"
+        elif isinstance(event, DecoderSwap):
+            self._use(event.decoder, event.model)
+        elif isinstance(event, Bypass):
+            self.chain.bypass(event.stage, event.active)
+        elif isinstance(event, Feedback):
+            learn = getattr(self.decoder, "feedback", None)
+            if learn is not None:
+                learn(event.seq, event.correct)
+
+    def _break(self, gap: Gap) -> Iterator[Window]:
+        here = self.position
+        self.position = max(gap.resume, here)
+        self._reset(self.position)
+        self.cutter.break_at(
+            ceil(here * self.ratio), ceil(self.position * self.ratio), gap.reason
+        )
+        yield from self.cutter.due()
+
+    # --- samples to windows --------------------------------------------------------------------
+
+    def _process(self, chunk: Chunk) -> Iterator[Window]:
+        self.cutter.add(self.chain(self._finite(self.adapter(chunk))))
+        yield from self.cutter.due()
+
+    def _finite(self, chunk: Chunk) -> Chunk:
+        """Hold the last good value where a sample is not finite, and flag it.
+
+        A NaN would stay in a recursive filter for ever.
+        """
+        data = chunk.data
+        if len(data) == 0:
+            return chunk
+        if np.isfinite(data.sum()):  # a NaN or infinity anywhere shows in the sum
+            self._last = data[-1]
+            return chunk
+        good = np.isfinite(data)
+        rows = np.where(good, np.arange(1, len(data) + 1)[:, None], 0)
+        np.maximum.accumulate(rows, axis=0, out=rows)  # row of the last good value; 0: before
+        held = np.vstack([self._last, np.where(good, data, 0.0)])
+        data = np.take_along_axis(held, rows, axis=0)
+        self._last = data[-1]
+        bad = np.flatnonzero(~good.all(axis=1))
+        edges = np.flatnonzero(np.diff(bad) > 1)
+        starts = bad[np.r_[0, edges + 1]] if len(bad) else bad
+        stops = bad[np.r_[edges, -1]] + 1 if len(bad) else bad
+        flags = tuple(
+            Flag(chunk.start + int(a), chunk.start + int(b), "non-finite")
+            for a, b in zip(starts, stops, strict=True)
+        )
+        return replace(chunk, data=data, flags=chunk.flags + flags)
+
+    # --- windows to decisions --------------------------------------------------------------------
+
+    def _decide(self, window: Window) -> Decision | None:
+        if self.decoder is None or self.paused:
+            return None
+        proba = None
+        if window.quality.ok:
+            try:
+                proba = self._probabilities(window)
+            except (ValueError, ArithmeticError, np.linalg.LinAlgError) as error:
+                self.n_decoder_errors += 1
+                log.warning("decoder failed on samples %d to %d: %s", window.first, window.last, error)
+                window = _refused(window, "decoder-error")
+        if proba is None:
+            verdict = self._policy.abstain(window)
+        else:
+            verdict = self._policy.decide(window, proba)
+        return None if verdict is None else self._word(window, verdict)
+
+    def _probabilities(self, window: Window) -> FloatArray:
+        decoder: Any = self.decoder
+        if window.moments is not None:
+            proba = decoder.predict_proba_moments(window.moments)
+        else:
+            assert window.data is not None
+            proba = decoder.predict_proba(window.data[np.newaxis])[0]
+        if not np.isfinite(proba).all():
+            raise ValueError("the decoder's probabilities are not finite")
+        return np.asarray(proba, dtype=np.float64)
+
+    def _word(self, window: Window, verdict: Verdict) -> Decision:
+        if verdict.reason is not None:
+            window = _refused(window, verdict.reason)
+        self.cutter.close_trial(window.marker)
+        proba = {} if verdict.proba is None else dict(
+            zip(self._classes, verdict.proba.tolist(), strict=True)
+        )
+        decision = Decision(
+            seq=self._seq,
+            first=window.first,
+            last=window.last,
+            label=None if verdict.index is None else self._classes[verdict.index],
+            proba=proba,
+            quality=window.quality,
+            model=self.model,
+            delay_s=self.delay_s,
+            marker=window.marker.value if window.marker else None,
+            forced=verdict.forced,
+        )
+        self._seq += 1
+        return decision
+
+
+def _refused(window: Window, reason: str) -> Window:
+    quality = replace(window.quality, ok=False, reasons=(*window.quality.reasons, reason))
+    return replace(window, quality=quality)

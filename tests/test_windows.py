@@ -1,0 +1,161 @@
+"""Windows against their definition: positions, contents, quality, sums."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from bci.config import QualityRules, WindowSettings
+from bci.types import Chunk, Flag, Marker
+from bci.windows import WindowCutter
+
+SFREQ = 100.0
+
+
+def cutter(ratio=Fraction(1), rules=None, **settings):
+    return WindowCutter(WindowSettings(**settings), rules or QualityRules(), SFREQ, 3, ratio)
+
+
+def samples(start, stop):
+    return np.column_stack([np.arange(start, stop)] * 3) * [1.0, 10.0, 0.1]
+
+
+def feed(cut, n, chunk, flags=()):
+    windows = []
+    for start in range(0, n, chunk):
+        cut.add(Chunk(start, samples(start, min(start + chunk, n)), flags))
+        windows += cut.due()
+    return windows
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 50, 1000])
+def test_sliding_windows_lie_on_the_absolute_grid(chunk):
+    windows = feed(cutter(length_s=0.5, hop_s=0.2), 1000, chunk)
+    assert [(w.start, w.stop) for w in windows] == [(k, k + 50) for k in range(0, 951, 20)]
+    for w in windows:
+        assert w.data.flags.c_contiguous
+        np.testing.assert_array_equal(w.data, samples(w.start, w.stop).T)
+
+
+@pytest.mark.parametrize("hop_s", [0.1, 0.07])
+def test_moments_are_the_sums_of_the_window_for_any_chunking(hop_s):
+    got = []
+    for chunk in (1, 33, 400):
+        cut = cutter(length_s=0.5, hop_s=hop_s)
+        cut.want_moments, cut.want_data = True, False
+        got.append(feed(cut, 1000, chunk))
+    for rows in zip(*got, strict=True):
+        x = samples(rows[0].start, rows[0].stop)
+        np.testing.assert_allclose(rows[0].moments.second, x.T @ x, rtol=1e-12)
+        np.testing.assert_allclose(rows[0].moments.first, x.sum(axis=0), rtol=1e-12)
+        assert rows[0].data is None
+        for other in rows[1:]:
+            np.testing.assert_allclose(other.moments.second, rows[0].moments.second, rtol=1e-14)
+
+
+def test_a_growing_trial_ends_when_it_is_closed():
+    cut = cutter(kind="growing", min_s=0.2, hop_s=0.15, length_s=0.6, offset_s=0.1)
+    first, second = Marker(0, 100, "a"), Marker(0, 300, "b")
+    cut.open_trial(first)
+    cut.open_trial(second)
+    lengths = []
+    for start in range(0, 500, 5):
+        cut.add(Chunk(start, samples(start, start + 5)))
+        for w in cut.due():
+            lengths.append((w.marker.value, w.start, w.stop - w.start, w.final))
+            if w.marker is first and w.stop - w.start == 35:
+                cut.close_trial(first)
+    assert lengths == [
+        ("a", 110, 20, False),
+        ("a", 110, 35, False),
+        ("b", 310, 20, False),
+        ("b", 310, 35, False),
+        ("b", 310, 50, False),
+        ("b", 310, 60, True),
+    ]
+
+
+def test_a_marker_that_comes_late_still_gets_its_window():
+    cut = cutter(kind="marker", length_s=0.5)
+    feed(cut, 400, 40)
+    cut.open_trial(Marker(400, 120, "x"))
+    (window,) = cut.due()
+    assert (window.start, window.quality.ok) == (120, True)
+    np.testing.assert_array_equal(window.data, samples(120, 170).T)
+
+
+def test_a_marker_that_comes_too_late_or_lies_before_the_start_is_said_so():
+    cut = cutter(kind="marker", length_s=0.5)
+    feed(cut, 9000, 40)
+    cut.open_trial(Marker(9000, 120, "x"))
+    cut.open_trial(Marker(9000, -5, "y"))
+    early, late = cut.due()
+    assert (early.quality.reasons, early.data) == (("before-start",), None)
+    assert (late.quality.reasons, late.data) == (("too-late",), None)
+
+
+def test_a_break_spoils_exactly_the_windows_that_contain_it():
+    cut = cutter(length_s=0.5, hop_s=0.1)
+    cut.add(Chunk(0, samples(0, 200)))
+    windows = list(cut.due())
+    cut.break_at(200, 200, "lost")
+    cut.add(Chunk(200, samples(200, 400)))
+    windows += cut.due()
+    assert [w.start for w in windows if not w.quality.ok] == [160, 170, 180, 190]
+
+
+def test_skipped_samples_are_never_shown():
+    cut = cutter(length_s=0.5, hop_s=0.1)
+    cut.add(Chunk(0, samples(0, 200)))
+    windows = list(cut.due())
+    cut.break_at(200, 5300, "backlog")
+    cut.add(Chunk(5300, samples(5300, 5400)))
+    windows += cut.due()
+    bad = [w for w in windows if not w.quality.ok]
+    assert {w.start for w in bad} == set(range(160, 5300, 10))
+    assert [w.start for w in windows if w.quality.ok][-6:] == [5300, 5310, 5320, 5330, 5340, 5350]
+
+
+def test_flags_reject_by_their_share():
+    gate = Flag(100, 110, "amplitude")
+    note = Flag(0, 400, "bad-channel", "Cz", rejects=False)
+    strict = feed(cutter(length_s=0.5, hop_s=0.1), 400, 10, (gate, note))
+    assert [w.start for w in strict if not w.quality.ok] == [60, 70, 80, 90, 100]
+    assert all(w.quality.bads == ("Cz",) for w in strict)
+    assert next(w for w in strict if w.start == 60).quality.bad_fraction == pytest.approx(0.2)
+    lenient = QualityRules(max_bad_fraction=0.2)
+    assert all(
+        w.quality.ok
+        for w in feed(cutter(length_s=0.5, hop_s=0.1, rules=lenient), 400, 10, (gate, note))
+    )
+    none_bad = QualityRules(max_bad_channels=0)
+    assert not any(
+        w.quality.ok for w in feed(cutter(length_s=0.5, rules=none_bad), 400, 10, (note,))
+    )
+
+
+def test_overlapping_flags_count_once():
+    flags = (Flag(100, 110, "amplitude"), Flag(105, 115, "non-finite"))
+    windows = feed(cutter(length_s=0.5, hop_s=0.5), 400, 100, flags)
+    assert windows[2].quality.bad_fraction == pytest.approx(15 / 50)
+
+
+def test_windows_of_a_resampled_stream_name_raw_samples():
+    cut = WindowCutter(WindowSettings(length_s=0.5, hop_s=0.5), QualityRules(), 50.0, 3, Fraction(1, 5))
+    windows = feed(cut, 100, 10)
+    assert [(w.first, w.last) for w in windows[:2]] == [(0, 120), (125, 245)]
+
+
+def test_memory_of_the_ledger_is_bounded():
+    cut = cutter(length_s=0.5, hop_s=0.1)
+    for start in range(0, 200_000, 10):
+        cut.add(Chunk(start, samples(start, start + 10), (Flag(start, start + 3, "amplitude"),)))
+        list(cut.due())
+    assert sum(len(runs) for runs in cut._ledger.runs.values()) < 1000
+
+
+def test_trials_are_bounded_and_counted():
+    cut = cutter(kind="marker", length_s=0.5)
+    for i in range(1200):
+        cut.open_trial(Marker(0, i, "x"))
+    assert cut.n_dropped_trials == 200

@@ -244,7 +244,7 @@ class _SnapshotCollector(Collector):
 
 
 def to_prometheus(snapshot: dict[str, Any]) -> bytes:
-    """A `Telemetry.snapshot` in Prometheus' text format, version 0.0.4."""
+    """Render a `Telemetry.snapshot` in Prometheus' text format, version 0.0.4."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_SnapshotCollector(snapshot))
     return generate_latest(registry)

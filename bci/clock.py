@@ -181,6 +181,11 @@ class Dejitter:
         """Effective rate of the stream, Hz."""
         return 1.0 / self._period
 
+    @property
+    def ready(self) -> bool:
+        """Whether a stamp has been seen, so that times have indices."""
+        return self._line is not None
+
     def time_of(self, index: float) -> float:
         """Fitted time of sample `index`, seconds; NaN before the first stamp."""
         line = self._line

@@ -157,7 +157,7 @@ class EventLog:
 
 
 def read(path: str | Path) -> list[LoggedEvent]:
-    """The events of a log, in their order; a `DecoderSwap` comes back as `SwapRecord`.
+    """Read the events of a log, in their order; a `DecoderSwap` comes back as `SwapRecord`.
 
     A last line cut by a crash is left out, with a warning in the program's log.
 
@@ -172,7 +172,7 @@ def read(path: str | Path) -> list[LoggedEvent]:
 
 
 def read_info(path: str | Path) -> StreamInfo:
-    """The stream that a log's indices count in.
+    """Read which stream a log's indices count in.
 
     Raises
     ------
@@ -190,7 +190,7 @@ def read_info(path: str | Path) -> StreamInfo:
 
 
 def read_lines(path: str | Path) -> list[dict[str, Any]]:
-    """Objects of a file of JSON lines, without a last line cut by a crash.
+    """Read a file of JSON lines, without a last line cut by a crash.
 
     Raises
     ------
@@ -246,7 +246,7 @@ def _event(path: str | Path, number: int, line: dict[str, Any]) -> LoggedEvent:
 
 
 def _plain(value: Any) -> Any:
-    """Numpy's numbers as Python's."""
+    """Turn numpy's numbers into Python's."""
     if hasattr(value, "item"):
         return value.item()
     raise TypeError(f"{type(value).__name__} cannot be logged")

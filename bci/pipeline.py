@@ -67,6 +67,8 @@ class Pipeline:
         Index of the next raw sample.
     adaptations : list of str
         What was changed to make the stream fit the configuration.
+    classes : tuple of str
+        Labels of the decoder.
 
     Raises
     ------
@@ -98,19 +100,20 @@ class Pipeline:
         self._pending: list[tuple[int, int, Event]] = []
         self._order = count()
         self._seq = 0
-        self._use(decoder, model)
+        self.use(decoder, model)
 
     def _reset(self, start: int) -> StreamInfo:
         self.adapter_info = self.adapter.reset(self.raw_info, start)
         return self.chain.reset(self.adapter_info, ceil(start * self.adapter.ratio))
 
-    def _use(self, decoder: Decoder | None, model: str) -> None:
+    def use(self, decoder: Decoder | None, model: str) -> None:
+        """Decide by `decoder` (before the first sample; later push a `DecoderSwap`)."""
         self.decoder = decoder
         self.model = model
         by_moments = isinstance(decoder, MomentsDecoder)
         self.cutter.want_moments = by_moments
         self.cutter.want_data = not by_moments
-        self._classes = [] if decoder is None else [str(c) for c in decoder.classes_]
+        self.classes = () if decoder is None else tuple(str(c) for c in decoder.classes_)
 
     # --- events ------------------------------------------------------------------------------
 
@@ -168,7 +171,7 @@ class Pipeline:
         elif isinstance(event, Command):
             self.paused = event.action == "pause"
         elif isinstance(event, DecoderSwap):
-            self._use(event.decoder, event.model)
+            self.use(event.decoder, event.model)
         elif isinstance(event, Bypass):
             self.chain.bypass(event.stage, event.active)
         elif isinstance(event, Feedback):
@@ -253,13 +256,13 @@ class Pipeline:
             window = _refused(window, verdict.reason)
         self.cutter.close_trial(window.marker)
         proba = {} if verdict.proba is None else dict(
-            zip(self._classes, verdict.proba.tolist(), strict=True)
+            zip(self.classes, verdict.proba.tolist(), strict=True)
         )
         decision = Decision(
             seq=self._seq,
             first=window.first,
             last=window.last,
-            label=None if verdict.index is None else self._classes[verdict.index],
+            label=None if verdict.index is None else self.classes[verdict.index],
             proba=proba,
             quality=window.quality,
             model=self.model,

@@ -46,7 +46,7 @@ def is_loopback(host: str) -> bool:
 class Refusal:
     """Why a request is not served."""
 
-    status: Literal[400, 401, 403, 413]
+    status: Literal[401, 403, 413, 503]
     error: str
 
     def response(self) -> Response:
@@ -100,7 +100,7 @@ class Access:
         )
 
     def _listed_hosts(self) -> set[str]:
-        return {urlsplit(origin).hostname or "" for origin in self.origins}
+        return {name for origin in self.origins if (name := urlsplit(origin).hostname)}
 
     def _check_origin(self, headers: Headers) -> Refusal | None:
         for origin in headers.getlist("origin"):
@@ -114,15 +114,14 @@ class Access:
         return scope["type"] == "http" and scope["method"] not in _READING
 
     def _check_token(self, scope: Scope, headers: Headers) -> Refusal | None:
-        scheme, _, given = headers.get("authorization", "").partition(" ")
-        if scheme.lower() != "bearer":
-            given = ""
-            if scope["type"] == "websocket":  # browsers cannot set its headers
-                query = parse_qs(scope["query_string"].decode("latin-1"))
-                given = query.get("token", [""])[0]
+        scheme, _, value = headers.get("authorization", "").partition(" ")
+        given = value.strip().encode("latin-1") if scheme.lower() == "bearer" else b""
+        if not given and scope["type"] == "websocket":  # browsers cannot set its headers
+            query = parse_qs(scope["query_string"].decode("latin-1"))
+            given = query.get("token", [""])[0].encode()
         if not given:
             return Refusal(401, "this needs the engine's token: 'Authorization: Bearer TOKEN'")
-        if not secrets.compare_digest(given.strip().encode(), self.token.encode()):
+        if not secrets.compare_digest(given, self.token.encode()):
             return Refusal(401, "the token is not this engine's; each start may make a new one")
         return None
 

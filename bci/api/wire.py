@@ -41,11 +41,9 @@ _MICROVOLTS = frozenset({"eeg", "eog", "emg", "ecg"})
 def dumps(value: Any) -> str:
     """Encode as JSON; what is not finite becomes null (JSON has no NaN)."""
     try:
-        return json.dumps(value, allow_nan=False, separators=(",", ":"), ensure_ascii=False)
+        return json.dumps(value, allow_nan=False, separators=(",", ":"))
     except ValueError:
-        return json.dumps(
-            _finite(value), allow_nan=False, separators=(",", ":"), ensure_ascii=False
-        )
+        return json.dumps(_finite(value), allow_nan=False, separators=(",", ":"))
 
 
 def _finite(value: Any) -> Any:

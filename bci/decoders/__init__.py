@@ -1,12 +1,33 @@
-"""Decoders in scikit-learn form, and what the pipeline asks of them."""
+"""Decoders in scikit-learn form, and what the pipeline asks of them.
+
+The estimators are imported when they are asked for (``from bci.decoders import
+FBCCA``), so that importing this package stays light.
+"""
 
 from __future__ import annotations
 
-from typing import Any, Protocol, runtime_checkable
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from bci.types import FloatArray, Moments
 
-__all__ = ["Decoder", "MomentsDecoder"]
+if TYPE_CHECKING:
+    from bci.decoders.riemann import MDM, TangentSpaceLR
+    from bci.decoders.ssvep import FBCCA
+
+__all__ = ["FBCCA", "MDM", "Decoder", "MomentsDecoder", "TangentSpaceLR"]
+
+_HOME = {
+    "FBCCA": "bci.decoders.ssvep",
+    "TangentSpaceLR": "bci.decoders.riemann",
+    "MDM": "bci.decoders.riemann",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(import_module(_HOME[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 @runtime_checkable

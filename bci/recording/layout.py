@@ -48,26 +48,32 @@ class RunPaths:
 
     @property
     def xdf(self) -> Path:
+        """The recording."""
         return self._file("eeg.xdf")
 
     @property
     def events(self) -> Path:
+        """The event log (`bci.eventlog`)."""
         return self._file("events.jsonl")
 
     @property
     def config(self) -> Path:
+        """The session's configuration."""
         return self._file("config.yaml")
 
     @property
     def ledger(self) -> Path:
+        """What must be in the recording."""
         return self._file("ledger.jsonl")
 
     @property
     def decisions(self) -> Path:
+        """Decisions as JSON lines."""
         return self._file("decisions.jsonl")
 
     @property
     def models(self) -> Path:
+        """Folder of the session's decoders."""
         return self.folder.parent / "models"
 
 
@@ -104,7 +110,8 @@ def new_run(
     try:
         private_folder(folder)
         private_folder(folder.parent / "models")
-        run = 1 + max((int(m["run"]) for f in folder.iterdir() if (m := _NAME.match(f.name))), default=0)
+        taken = [int(m["run"]) for f in folder.iterdir() if (m := _NAME.match(f.name))]
+        run = 1 + max(taken, default=0)
         while True:
             paths = RunPaths(participant, f"{session:03d}", task, run, folder)
             try:
@@ -121,16 +128,17 @@ def new_run(
 
 
 def parse(xdf: str | Path) -> RunPaths | None:
-    """The run that a recording belongs to by its name; None for any other name."""
+    """Find the run that a recording belongs to by its name; None for any other name."""
     path = Path(xdf)
     match = _NAME.match(path.name)
     if match is None:
         return None
-    return RunPaths(match["participant"], match["session"], match["task"], int(match["run"]), path.parent)
+    participant, session, task, run = match.groups()
+    return RunPaths(participant, session, task, int(run), path.parent)
 
 
 def beside(xdf: str | Path, ending: str) -> Path:
-    """A companion of the recording, for example ``beside(xdf, "ledger.jsonl")``."""
+    """Name a companion of the recording, for example ``beside(xdf, "ledger.jsonl")``."""
     path = Path(xdf)
     return path.with_name(f"{path.stem.removesuffix('_eeg')}_{ending}")
 

@@ -16,6 +16,7 @@ import struct
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from enum import IntEnum
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import numpy as np
@@ -27,7 +28,7 @@ MAGIC = b"XDF:"
 #: Content of a boundary chunk: what a reader looks for after damage.
 BOUNDARY_UUID = bytes.fromhex("43a546dccbf5410fb30ed5467383cbe4")
 #: Numeric channel formats of XDF, as they lie in the file.
-DTYPES = {
+DTYPES: dict[str, np.dtype[Any]] = {
     "float32": np.dtype("<f4"),
     "double64": np.dtype("<f8"),
     "int8": np.dtype("i1"),
@@ -51,7 +52,7 @@ class Tag(IntEnum):
 
 
 def varlen(n: int) -> bytes:
-    """`n` with the number of its bytes (1, 4 or 8) in front."""
+    """Encode `n` with the number of its bytes (1, 4 or 8) in front."""
     if n < 1 << 8:
         return struct.pack("<BB", 1, n)
     if n < 1 << 32:
@@ -60,14 +61,12 @@ def varlen(n: int) -> bytes:
 
 
 def chunk(tag: Tag, *parts: bytes) -> bytes:
-    """One chunk with the content `parts`, joined."""
-    return b"".join(
-        (varlen(2 + sum(len(part) for part in parts)), struct.pack("<H", tag), *parts)
-    )
+    """Make one chunk with the content `parts`, joined."""
+    return b"".join((varlen(2 + sum(len(part) for part in parts)), struct.pack("<H", tag), *parts))
 
 
 def file_header(started: datetime) -> bytes:
-    """The file's first chunk; `started` is the wall-clock time, with time zone."""
+    """Begin a file; `started` is the wall-clock time, with time zone."""
     root = ET.Element("info")
     _text(root, "version", "1.0")
     _text(root, "datetime", started.isoformat(timespec="seconds"))
@@ -75,7 +74,7 @@ def file_header(started: datetime) -> bytes:
 
 
 def channel_format(dtype: DTypeLike) -> str:
-    """XDF's name of a numeric type.
+    """Give XDF's name of a numeric type.
 
     Raises
     ------
@@ -90,7 +89,7 @@ def channel_format(dtype: DTypeLike) -> str:
 
 
 def stream_xml(info: StreamInfo, dtype: DTypeLike, created_at: float = 0.0) -> bytes:
-    """Description of a stream of samples: microvolts, positions in millimetres."""
+    """Describe a stream of samples: microvolts, positions in millimetres."""
     root = _stream_root(
         info.name, "EEG", info.n_channels, info.sfreq, channel_format(dtype), info.source_id
     )
@@ -109,19 +108,19 @@ def stream_xml(info: StreamInfo, dtype: DTypeLike, created_at: float = 0.0) -> b
 
 
 def marker_xml(name: str, source_id: str = "") -> bytes:
-    """Description of a stream of text markers at irregular times."""
+    """Describe a stream of text markers at irregular times."""
     root = _stream_root(name, "Markers", 1, 0.0, "string", source_id)
     ET.SubElement(root, "desc")
     return _xml(root)
 
 
 def stream_header(stream_id: int, xml: bytes) -> bytes:
-    """A stream's description; it comes before anything else of the stream."""
+    """Announce a stream; this comes before anything else of the stream."""
     return chunk(Tag.STREAM_HEADER, struct.pack("<I", stream_id), xml)
 
 
 def samples(stream_id: int, data: SampleArray, stamps: FloatArray) -> bytes:
-    """Samples with their time stamps.
+    """Encode samples with their time stamps.
 
     Parameters
     ----------
@@ -140,13 +139,13 @@ def samples(stream_id: int, data: SampleArray, stamps: FloatArray) -> bytes:
     return chunk(Tag.SAMPLES, head, records.tobytes())
 
 
-def sample_dtype(value: np.dtype[np.generic], n_channels: int) -> np.dtype[np.void]:
-    """A numeric sample with time stamp, as it lies in the file."""
+def sample_dtype(value: np.dtype[Any], n_channels: int) -> np.dtype[np.void]:
+    """Lay out a numeric sample with its time stamp."""
     return np.dtype([("size", "u1"), ("stamp", "<f8"), ("values", value, (n_channels,))])
 
 
 def strings(stream_id: int, rows: Sequence[Sequence[str]], stamps: Iterable[float]) -> bytes:
-    """Samples of text: `rows` has one text per channel for each sample."""
+    """Encode samples of text: `rows` has one text per channel for each sample."""
     parts = [struct.pack("<I", stream_id), varlen(len(rows))]
     for row, stamp in zip(rows, stamps, strict=True):
         parts.append(struct.pack("<Bd", 8, stamp))
@@ -157,12 +156,12 @@ def strings(stream_id: int, rows: Sequence[Sequence[str]], stamps: Iterable[floa
 
 
 def clock_offset(stream_id: int, t: float, offset: float) -> bytes:
-    """At time `t`, `offset` seconds were to be added to the stream's stamps."""
+    """Note that at time `t`, `offset` seconds were to be added to the stream's stamps."""
     return chunk(Tag.CLOCK_OFFSET, struct.pack("<Idd", stream_id, t, offset))
 
 
 def boundary() -> bytes:
-    """A landmark by which readers find their way after damage."""
+    """Set a landmark by which readers find their way after damage."""
     return chunk(Tag.BOUNDARY, BOUNDARY_UUID)
 
 
@@ -173,7 +172,7 @@ def stream_footer(
     n_samples: int,
     offsets: Iterable[tuple[float, float]] = (),
 ) -> bytes:
-    """A stream's end: first and last stamp, number of samples, ``(time, offset)`` pairs."""
+    """End a stream: first and last stamp, number of samples, ``(time, offset)`` pairs."""
     root = ET.Element("info")
     _text(root, "first_timestamp", repr(float(first)))
     _text(root, "last_timestamp", repr(float(last)))
@@ -206,4 +205,4 @@ def _text(parent: ET.Element, tag: str, text: str) -> None:
 
 
 def _xml(root: ET.Element) -> bytes:
-    return b'<?xml version="1.0"?>' + ET.tostring(root, encoding="utf-8", xml_declaration=False)
+    return f'<?xml version="1.0"?>{ET.tostring(root, encoding="unicode")}'.encode()

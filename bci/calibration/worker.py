@@ -1,0 +1,82 @@
+"""Training in a process of its own, so that the decode thread never waits for it.
+
+The worker is the command ``bci train`` on the session's own recording, from the
+sample where calibration started: what is trained live can be trained again from
+the files, and is the same.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from bci.config import Config
+from bci.errors import ModelError
+from bci.recording.layout import RunPaths
+
+TIMEOUT_S = 600.0
+
+
+class TrainingWorker:
+    """One calibration of a running session.
+
+    Parameters
+    ----------
+    config : Config
+    decoder : str or None
+        Kind to train; None: the configuration's.
+    start : int
+        Sample at which calibration starts.
+    """
+
+    def __init__(self, config: Config, decoder: str | None, start: int) -> None:
+        self._config = config
+        self._decoder = decoder
+        self._start = start
+        self._process: subprocess.Popen[str] | None = None
+
+    def status(self) -> dict[str, Any]:
+        """Whether it collects or trains, JSON-able."""
+        return {
+            "state": "collecting" if self._process is None else "training",
+            "from_sample": self._start,
+            "decoder": self._decoder,
+        }
+
+    def train(self, paths: RunPaths) -> Path:
+        """Train on the recording as far as it is written; blocks until done.
+
+        Raises
+        ------
+        ModelError
+            Training failed; carries its one-line reason.
+        """
+        out = paths.models / f"run-{paths.run:03d}_sample-{self._start}"
+        command = [
+            sys.executable, "-m", "bci.cli", "train", str(paths.config), str(paths.xdf),
+            "--out", str(out), "--from-sample", str(self._start),
+        ]  # fmt: skip
+        if self._decoder is not None:
+            command += ["--decoder", self._decoder]
+        self._process = subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        )
+        try:
+            _, said = self._process.communicate(timeout=TIMEOUT_S)
+        except subprocess.TimeoutExpired as error:
+            self.cancel()
+            raise ModelError(f"training took longer than {TIMEOUT_S:g} s and was stopped") from error
+        if self._process.returncode != 0:
+            lines = said.strip().splitlines()
+            raise ModelError(f"training failed: {lines[-1] if lines else 'no reason given'}")
+        self._process = None
+        return out
+
+    def cancel(self) -> None:
+        """Stop a training that is under way."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+        self._process = None

@@ -1,0 +1,76 @@
+"""Covariances of windows, from samples or from block sums, with shrinkage.
+
+Shrinkage is the oracle approximating one (OAS) of Chen, Wiesel, Eldar & Hero,
+IEEE Trans Signal Process 58(10), 5016-5029, 2010, doi:10.1109/TSP.2010.2053029,
+in the form that scikit-learn gives it; it is worked out from the covariance
+alone, so that block sums are enough.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bci.types import FloatArray, Moments
+
+
+def sample_covariances(X: FloatArray) -> FloatArray:
+    """Covariance of each window (mean removed, divided by n_times).
+
+    Shape (n_windows, n_channels, n_times) in, (n_windows, n_channels, n_channels) out.
+    """
+    centred = X - X.mean(axis=2, keepdims=True)
+    covariances: FloatArray = centred @ centred.swapaxes(1, 2) / X.shape[2]
+    return covariances
+
+
+def covariance_of(moments: Moments) -> FloatArray:
+    """Covariance of one window from its sums, shape (n_channels, n_channels)."""
+    mean = moments.first / moments.n_times
+    covariance: FloatArray = moments.second / moments.n_times
+    covariance -= mean[:, None] * mean
+    return covariance
+
+
+def oas(covariances: FloatArray, n_times: int) -> FloatArray:
+    """Covariances shrunk towards ``trace/p · I``; shape (..., p, p) in and out.
+
+    With ``α = mean(S²)`` and ``μ = trace(S)/p`` the share of the identity is
+    ``(α + μ²) / ((n + 1) (α - μ²/p))``, at most 1.
+    """
+    p = covariances.shape[-1]
+    alpha = np.mean(covariances**2, axis=(-2, -1))
+    mu = np.trace(covariances, axis1=-2, axis2=-1) / p
+    denominator = (n_times + 1) * (alpha - mu**2 / p)
+    flat = denominator <= 0  # a multiple of the identity already
+    share = np.minimum((alpha + mu**2) / np.where(flat, 1.0, denominator), 1.0)
+    share = np.where(flat, 1.0, share)
+    shrunk: FloatArray = (1.0 - share)[..., None, None] * covariances
+    diagonal = np.arange(p)
+    shrunk[..., diagonal, diagonal] += (share * mu)[..., None]
+    return shrunk
+
+
+def signal_subspace(
+    covariance: FloatArray, rank: int | None = None, tolerance: float = 1e-10
+) -> FloatArray | None:
+    """Orthonormal basis of what a covariance spans, shape (n_channels, r).
+
+    None where that is everything, so that full-rank data are not rotated.
+
+    Parameters
+    ----------
+    covariance : array, shape (n_channels, n_channels)
+    rank : int or None
+        Keep at most this many directions.
+    tolerance : float
+        Directions with less than this share of the largest eigenvalue are left
+        out: an average reference leaves one with about 1e-16.
+    """
+    n_channels = len(covariance)
+    values, vectors = np.linalg.eigh(covariance)
+    kept = int((values > tolerance * max(values[-1], 0.0)).sum())
+    if rank is not None:
+        kept = min(kept, rank)
+    if kept == n_channels:
+        return None
+    return np.ascontiguousarray(vectors[:, n_channels - kept :])

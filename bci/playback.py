@@ -1,0 +1,83 @@
+"""A recording as the events that a pipeline takes.
+
+With the event log of its session the very events of that session are pushed
+again, each before the same sample; without one, the recording's markers are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import chain, repeat
+from pathlib import Path
+
+from bci import eventlog
+from bci.decoders.artifact import load
+from bci.eventlog import LoggedEvent, SwapRecord
+from bci.recording.layout import beside, parse
+from bci.sources.files import Recording
+from bci.types import Chunk, DecoderSwap, Event, Marker
+
+#: Samples pushed at once when nobody says otherwise.
+CHUNK = 1000
+
+
+def events(
+    recording: Recording,
+    log: Sequence[LoggedEvent] | None = None,
+    chunk: int | Sequence[int] = CHUNK,
+    models: Path | None = None,
+) -> Iterator[Event]:
+    """Events of a recording in order: each before the chunk in which it takes effect.
+
+    Parameters
+    ----------
+    recording : Recording
+    log : sequence of events or None
+        The session's event log; None: the recording's own markers.
+    chunk : int or sequence of int
+        Samples at once; the last of a sequence is repeated.
+    models : path or None
+        Folder of the artifacts that a `decoder_swap` of the log names.
+    """
+    if log is None:
+        log = [Marker(m.index, m.index, m.value) for m in recording.markers if m.index is not None]
+    waiting = sorted(log, key=lambda event: event.at)
+    sizes = repeat(chunk) if isinstance(chunk, int) else chain(chunk, repeat(chunk[-1]))
+    start = i = 0
+    n_samples = len(recording.data)
+    while start < n_samples:
+        stop = min(n_samples, start + max(0, next(sizes)))
+        while i < len(waiting) and waiting[i].at <= stop:
+            yield _event(waiting[i], models)
+            i += 1
+        yield Chunk(start, recording.data[start:stop])
+        start = stop
+    for event in waiting[i:]:
+        yield _event(event, models)
+
+
+def log_beside(path: str | Path) -> Path | None:
+    """The event log that lies beside a session's recording, if there is one."""
+    log = beside(path, "events.jsonl")
+    return log if log.is_file() else None
+
+
+def session_events(
+    path: str | Path, recording: Recording, chunk: int | Sequence[int] = CHUNK
+) -> Iterator[Event]:
+    """As `events`, with event log and models found beside the recording at `path`."""
+    log, run = log_beside(path), parse(path)
+    return events(
+        recording,
+        eventlog.read(log) if log is not None else None,
+        chunk,
+        run.models if run is not None else None,
+    )
+
+
+def _event(event: LoggedEvent, models: Path | None) -> Event:
+    if not isinstance(event, SwapRecord):
+        return event
+    path = Path(event.model) if models is None else models / event.model
+    decoder, _ = load(path)
+    return DecoderSwap(event.at, decoder, event.model)

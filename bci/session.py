@@ -1,0 +1,413 @@
+"""A live session: every thread of the engine is started and joined here.
+
+    source thread   owns the source; indexes what arrives        (`bci.acquisition`)
+    marker thread   owns the LSL marker inlet, where there is one
+    decode thread   pushes events into the pipeline, publishes decisions
+    recorder        writes the recording                         (`bci.recording`)
+    outputs         one thread each, behind bounded queues       (`bci.outputs.queue`)
+    API             HTTP and WebSocket                           (`bci.api`)
+
+`start` returns when all of them run, or raises the error that kept one from it.
+`stop` ends them in the order of the data's way, so that the last chunk is
+decoded, recorded and sent.
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+import threading
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+from threadpoolctl import threadpool_limits
+
+from bci import __version__
+from bci.acquisition import StreamReader
+from bci.calibration.worker import TrainingWorker
+from bci.clock import now
+from bci.config import Config, dump
+from bci.decoders.artifact import load_decoder
+from bci.errors import BciError, ConfigError
+from bci.inbox import Inbox, Item
+from bci.outputs.queue import OutputWorker
+from bci.pipeline import Pipeline
+from bci.recording.run import RunRecorder
+from bci.ring import RingBuffer
+from bci.sources.markers import LSLMarkers
+from bci.telemetry import Telemetry
+from bci.types import (
+    Chunk,
+    Command,
+    Decision,
+    DecoderSwap,
+    Event,
+    Feedback,
+    Gap,
+    Marker,
+    RawMarker,
+    SourceState,
+    StreamInfo,
+)
+
+log = logging.getLogger(__name__)
+
+OPEN_TIMEOUT_S = 60.0
+#: Data that may wait for the decoder before it jumps to the newest, seconds.
+BACKLOG_S = 5.0
+#: Markers that may wait for the first samples.
+MAX_EARLY_MARKERS = 1000
+
+
+class Session:
+    """Runs one configuration until it is stopped or its source ends.
+
+    Parameters
+    ----------
+    config : Config
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.telemetry = Telemetry(config.window.hop_s)
+        self.pipeline: Pipeline | None = None
+        self.error: BciError | None = None
+        self.done = threading.Event()
+        self._reader = StreamReader(
+            config.source.build(),
+            config.markers,
+            lambda info: Inbox(max(1, round(BACKLOG_S * info.sfreq))),
+            on_jump=lambda jump: self.telemetry.count_jump(),
+            on_gap=self.telemetry.count_gap,
+        )
+        self._marker_inlet = LSLMarkers(config.markers) if config.markers.kind == "lsl" else None
+        self._outputs = [OutputWorker(settings.build()) for settings in config.outputs]
+        self._record: RunRecorder | None = None
+        self._api: Any = None
+        self._trainer: TrainingWorker | None = None
+        self._early: list[RawMarker] = []
+        self._threads: list[threading.Thread] = []
+        self._stopping = threading.Event()
+        self._last_label: str | None = None
+        self._n_skipped_seen = 0
+
+    # --- life ----------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Open everything, then let the samples flow.
+
+        Raises
+        ------
+        BciError
+            The first part that could not be opened; all others are closed again.
+        """
+        try:
+            info = self._open_source()
+            self._open_pipeline(info)
+            self._open_record(info)
+            self._open_outputs()
+            self._open_markers()
+            self._open_api()
+        except BaseException:
+            self.stop()
+            raise
+        gc.collect()
+        gc.freeze()  # what is loaded now stays; the collector need not walk it while streaming
+        self._thread("decode", self._decode)
+        self._reader.go.set()
+
+    def wait(self, timeout_s: float | None = None) -> bool:
+        """Wait until the source has ended and all is decoded; False when time ran out."""
+        return self.done.wait(timeout_s)
+
+    def stop(self) -> None:
+        """Stop in the order of the data's way; harmless when called twice."""
+        if self._stopping.is_set():
+            return
+        self._stopping.set()
+        self._reader.stop()
+        for thread in self._threads:
+            thread.join()
+        if self._trainer is not None:
+            self._trainer.cancel()
+        for output in self._outputs:
+            output.close()
+        if self._api is not None:
+            self._api.stop()
+        if self._record is not None:
+            self._record.close()
+        self.done.set()
+        if self.error is None:
+            self.error = self._reader.error
+
+    def _thread(self, name: str, body: Any) -> None:
+        thread = threading.Thread(target=body, name=f"bci-{name}", daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _open_source(self) -> StreamInfo:
+        self._thread("source", self._reader.run)
+        try:
+            return self._reader.opened.result(OPEN_TIMEOUT_S)
+        except TimeoutError as error:
+            raise BciError(
+                f"the source '{self.config.source.kind}' did not open within {OPEN_TIMEOUT_S:g} s"
+            ) from error
+
+    def _open_pipeline(self, info: StreamInfo) -> None:
+        self.pipeline = Pipeline(self.config, info)
+        if self.config.decoder is not None:
+            decoder, model = load_decoder(self.config, self.pipeline.info)
+            self.pipeline.use(decoder, model)
+        for adaptation in self.pipeline.adaptations:
+            log.info("adapted: %s", adaptation)
+
+    def _open_record(self, info: StreamInfo) -> None:
+        if self.config.recording is None:
+            return
+        self._record = RunRecorder(
+            self.config.recording, self.config.participant, dump(self.config), info
+        )
+        self._reader.record = self._record
+        log.info("recording to %s", self._record.paths.xdf)
+
+    def _open_outputs(self) -> None:
+        labels = self._pipeline.classes
+        for output in self._outputs:
+            output.open(labels)
+
+    def _open_markers(self) -> None:
+        if self._marker_inlet is None:
+            return
+        opened: threading.Event = threading.Event()
+        failed: list[BciError] = []
+        self._thread("markers", lambda: self._read_markers(opened, failed))
+        opened.wait(OPEN_TIMEOUT_S)
+        if failed:
+            raise failed[0]
+
+    def _open_api(self) -> None:
+        if self.config.api is None:
+            return
+        from bci.api.server import ApiServer  # noqa: PLC0415 -- FastAPI only where it serves
+
+        folder = self._record.paths.folder if self._record is not None else None
+        self._api = ApiServer(self, self.config.api, folder)
+        self._api.start()
+        log.info("API on %s", self._api.url)
+
+    # --- threads -------------------------------------------------------------------------------
+
+    def _read_markers(self, opened: threading.Event, failed: list[BciError]) -> None:
+        inlet = self._marker_inlet
+        assert inlet is not None
+        try:
+            inlet.open()
+        except BciError as error:
+            failed.append(error)
+            opened.set()
+            return
+        opened.set()
+        try:
+            while not self._stopping.is_set() and not self._reader.ended.is_set():
+                for marker in inlet.read(0.1):
+                    self._reader.take_marker(marker)
+        except BciError as error:
+            self._fail(error)
+        finally:
+            inlet.close()
+
+    def _decode(self) -> None:
+        inbox = self._reader.inbox
+        try:
+            with threadpool_limits(1):
+                while (items := inbox.get(0.1)) is not None:
+                    for item in items:
+                        self._take(item)
+                    self.telemetry.backlog_samples = inbox.backlog
+                    self._count_skipped(inbox)
+        except Exception as error:
+            log.exception("the decode thread failed")
+            self._fail(BciError(f"the decode thread failed: {type(error).__name__}: {error}"))
+        finally:
+            self.done.set()
+
+    def _fail(self, error: BciError) -> None:
+        log.error("%s", error)
+        self.error = error
+        self._reader.stop()
+
+    def _take(self, item: Item) -> None:
+        event = item.event
+        if isinstance(event, Chunk):
+            began = now()
+            self._push(event, item.arrived)
+            self.telemetry.observe_push(len(event.data), self._reader.info.sfreq, now() - began)
+            self._place_early_markers(item.arrived)
+        elif isinstance(event, RawMarker):
+            self._place(event, item.arrived)
+        elif isinstance(event, Gap):
+            self._push(event, item.arrived)
+        else:  # takes effect with the next sample
+            self._push(replace(event, at=self._pipeline.position), item.arrived)
+
+    def _place(self, raw: RawMarker, arrived: float) -> None:
+        """Give a marker its sample, as soon as samples have times."""
+        index = raw.index
+        if index is None:
+            if not self._reader.dejitter.ready:
+                self._early = [*self._early[-MAX_EARLY_MARKERS + 1 :], raw]
+                return
+            index = self._reader.dejitter.index_of(raw.t)
+        self._push(Marker(self._pipeline.position, index, raw.value), arrived)
+
+    def _place_early_markers(self, arrived: float) -> None:
+        early, self._early = self._early, []
+        for raw in early:
+            self._place(raw, arrived)
+
+    def _push(self, event: Event, arrived: float) -> None:
+        if self._record is not None and not isinstance(event, Chunk):
+            self._record.event(event)
+        for decision in self._pipeline.push(event):
+            self._publish(decision, arrived)
+
+    def _publish(self, decision: Decision, arrived: float) -> None:
+        dejitter, t = self._reader.dejitter, now()
+        decision = replace(
+            decision,
+            t_first=dejitter.time_of(decision.first),
+            t_last=dejitter.time_of(decision.last),
+            t_decision=t,
+            latency_ms=(t - arrived) * 1e3,
+        )
+        for output in self._outputs:
+            output.put(decision)
+        if self._api is not None:
+            self._api.publish(decision)
+        if self._record is not None:
+            self._record.decision(decision)
+        self._last_label = decision.label
+        self.telemetry.observe_decision(
+            decision.latency_ms, decision.label, decision.quality.reasons
+        )
+
+    def _count_skipped(self, inbox: Inbox) -> None:
+        n = inbox.n_skipped - self._n_skipped_seen
+        if n:
+            self._n_skipped_seen += n
+            self.telemetry.count_drops("decoder", n)
+            self.telemetry.count_gap()
+            log.warning("the decoder was behind and skipped %d samples", n)
+
+    # --- what a client may ask (bci.api.Engine) ------------------------------------------------
+
+    @property
+    def _pipeline(self) -> Pipeline:
+        return cast(Pipeline, self.pipeline)
+
+    @property
+    def stream(self) -> tuple[RingBuffer, StreamInfo] | None:
+        """Newest raw samples, and what they are."""
+        if self.pipeline is None:
+            return None
+        return self._reader.ring, self._reader.info
+
+    @property
+    def outputs(self) -> Sequence[OutputWorker]:
+        return tuple(self._outputs)
+
+    @property
+    def record(self) -> RunRecorder | None:
+        return self._record
+
+    @property
+    def api_url(self) -> str | None:
+        """Where the API listens, with the port it really has."""
+        return None if self._api is None else str(self._api.url)
+
+    def status(self) -> dict[str, Any]:
+        """All there is to show, JSON-able."""
+        reader, pipeline = self._reader, self._pipeline
+        return {
+            "version": __version__,
+            "source": {
+                "kind": self.config.source.kind,
+                "name": reader.info.name,
+                "state": reader.state.value,
+                "sfreq": reader.info.sfreq,
+                "ch_names": list(reader.info.ch_names),
+                "n_received": reader.n_received,
+                "clock_jumps": reader.dejitter.n_jumps,
+            },
+            "processing": {
+                "ch_names": list(pipeline.info.ch_names),
+                "sfreq": pipeline.info.sfreq,
+                "delay_s": pipeline.delay_s,
+                "adaptations": pipeline.adaptations,
+            },
+            "decoder": {
+                "model": pipeline.model,
+                "labels": list(pipeline.classes),
+                "errors": pipeline.n_decoder_errors,
+                "last_label": self._last_label,
+            },
+            "paused": pipeline.paused,
+            "calibration": None if self._trainer is None else self._trainer.status(),
+            "recording": None if self._record is None else self._record.status(),
+            "outputs": [output.status() for output in self._outputs],
+            "telemetry": self.telemetry.snapshot(),
+        }
+
+    def health(self) -> tuple[bool, list[str]]:
+        """Whether samples come in, are decoded and are recorded; and what is wrong."""
+        wrong = []
+        if self._reader.state is not SourceState.LIVE:
+            wrong.append(f"source is {self._reader.state.value}")
+        if self.error is not None:
+            wrong.append(str(self.error))
+        if self._record is not None and (trouble := self._record.trouble) is not None:
+            wrong.append(trouble)
+        wrong += [f"{o.name}: {o.last_error}" for o in self._outputs if o.last_error]
+        return not wrong, wrong
+
+    def command(self, action: Any) -> None:
+        """Pause or resume deciding."""
+        self._reader.inbox.put(Command(0, action), now())
+
+    def insert_marker(self, value: str) -> None:
+        """Mark the present sample."""
+        self._reader.take_marker(RawMarker(value, now()))
+
+    def feedback(self, seq: int, correct: bool) -> None:
+        """Say whether decision `seq` was right, for decoders that learn from it."""
+        self._reader.inbox.put(Feedback(0, seq, correct), now())
+
+    def swap_decoder(self, path: Path) -> None:
+        """Load a model artifact and decide by it from the next sample on."""
+        model = {"kind": "model", "path": str(path)}
+        config = Config.model_validate({**self.config.model_dump(), "decoder": model})
+        decoder, name = load_decoder(config, self._pipeline.info)
+        if self._record is not None:
+            self._record.keep_model(Path(path), name)
+        self._reader.inbox.put(DecoderSwap(0, decoder, name), now())
+
+    def calibrate(self, action: Any, decoder: str | None) -> None:
+        """Train on what this session has recorded since calibration started, in a worker process."""
+        if self._record is None:
+            raise ConfigError(
+                "calibration trains on the session's recording, but the configuration records "
+                "nothing: add a 'recording:' section"
+            )
+        if action == "start":
+            self._trainer = TrainingWorker(self.config, decoder, self._reader.n_received)
+        elif self._trainer is None:
+            raise ConfigError(f"calibration cannot {action}: it was not started")
+        elif action == "cancel":
+            self._trainer.cancel()
+            self._trainer = None
+        else:
+            self._record.flush()
+            self.swap_decoder(self._trainer.train(self._record.paths))

@@ -1,0 +1,1 @@
+"""Readers of recordings, one module per family of formats; see `bci.sources.files`."""

@@ -1,0 +1,139 @@
+"""Damage that the readers would let pass: what a header declares against what is there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+
+from bci.errors import SourceError
+
+#: Fewer line feeds than this are no evidence for or against rewritten line endings.
+_MIN_FEEDS = 16
+
+
+def check_edf(path: Path) -> list[str]:
+    """Compare an EDF or BDF file with its header; returns notes.
+
+    Raises
+    ------
+    SourceError
+        Line endings were rewritten, the file is cut off, or its size is not the
+        declared one.
+    """
+    content = path.read_bytes()
+    is_bdf = content[:1] == b"\xff"
+    width = 3 if is_bdf else 2
+    kind = "BDF" if is_bdf else "EDF"
+    if content[:8] not in (b"\xffBIOSEMI", b"0       "):
+        raise SourceError(f"{path}: is no EDF or BDF file: its first bytes are {content[:8]!r}")
+    try:
+        n_header, n_records = int(content[184:192]), int(content[236:244])
+        n_channels = int(content[252:256])
+        at = 256 + 216 * n_channels
+        counts = [int(content[at + 8 * k : at + 8 * k + 8]) for k in range(n_channels)]
+    except ValueError as error:
+        raise SourceError(f"{path}: the {kind} header is damaged or cut off") from error
+    record = sum(counts) * width
+    size = len(content) - n_header
+    if _line_endings_rewritten(content[n_header:], width):
+        raise SourceError(
+            f"{path}: line endings were rewritten (each line feed follows a carriage return), so "
+            f"samples are shifted; copy the {kind} file again in binary mode"
+        )
+    if n_records < 0 and record > 0 and size >= 0 and size % record == 0:
+        return ["the header does not say how many records there are; all in the file were read"]
+    if size != n_records * record:
+        what = "is cut off" if size < n_records * record else "is damaged"
+        raise SourceError(
+            f"{path}: {what}: the {kind} header declares {n_records} records, "
+            f"{n_header + n_records * record} bytes, but the file has {len(content)} bytes"
+        )
+    return _rates(content, n_channels, counts)
+
+
+def _line_endings_rewritten(data: bytes, width: int) -> bool:
+    """True when every line feed follows a carriage return, wherever it falls in a sample."""
+    values = np.frombuffer(data, np.uint8)
+    feeds = np.flatnonzero(values == 0x0A)
+    if len(feeds) < _MIN_FEEDS or feeds[0] == 0:
+        return False
+    places = np.bincount(feeds % width, minlength=width)
+    return bool(np.all(values[feeds - 1] == 0x0D) and np.count_nonzero(places) > 1)
+
+
+def _rates(content: bytes, n_channels: int, counts: list[int]) -> list[str]:
+    """Note the channels that MNE brings up to the highest rate of the file."""
+    labels = [content[256 + 16 * k : 272 + 16 * k].decode("latin-1").strip() for k in range(n_channels)]
+    signals = {label: n for label, n in zip(labels, counts, strict=True) if "Annotations" not in label}
+    slow = [label for label, n in signals.items() if n < max(signals.values())]
+    if not slow:
+        return []
+    return [f"recorded at a lower rate, brought up to that of the others: {', '.join(slow)}"]
+
+
+def check_brainvision(path: Path) -> None:
+    """Compare the size of a BrainVision data file with its header.
+
+    Raises
+    ------
+    SourceError
+        The data file is missing, or holds no whole number of samples, or not the
+        number declared.
+    """
+    text = path.read_text(encoding="latin-1")
+
+    def setting(key: str) -> str | None:
+        match = re.search(rf"^{key}\s*=\s*(.+?)\s*$", text, re.MULTILINE)
+        return match[1] if match else None
+
+    name, channels = setting("DataFile"), setting("NumberOfChannels")
+    width = {"INT_16": 2, "UINT_16": 2, "INT_32": 4, "IEEE_FLOAT_32": 4}.get(
+        setting("BinaryFormat") or ""
+    )
+    if name is None or channels is None:
+        raise SourceError(f"{path}: is no BrainVision header: DataFile or NumberOfChannels is missing")
+    data = path.with_name(name.replace("$b", path.stem))
+    if not data.exists():
+        raise SourceError(f"{path}: its data file '{data.name}' is not beside it")
+    if width is None:
+        return  # text data: MNE counts the lines
+    size, sample = data.stat().st_size, int(channels) * width
+    declared = setting("DataPoints")
+    if size % sample or (declared is not None and size != int(declared) * sample):
+        expected = f"{int(declared) * sample} bytes" if declared else f"a multiple of {sample} bytes"
+        raise SourceError(f"{data}: is cut off or damaged: {expected} declared, {size} found")
+
+
+def check_fif(path: Path) -> None:
+    """Follow the tags of a FIF file to its end.
+
+    Raises
+    ------
+    SourceError
+        The file is cut off, or is no FIF file.
+    """
+    if path.suffix == ".gz":
+        return  # the compression has its own check
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        head = file.read(16)
+        if len(head) < 16 or head[:4] != b"\x00\x00\x00\x64":
+            raise SourceError(f"{path}: is no FIF file: its first bytes are {head[:4]!r}")
+        at = 0
+        while at >= 0:
+            file.seek(at)
+            tag = file.read(16)
+            if len(tag) < 16:
+                raise SourceError(f"{path}: is cut off after {size} bytes: no end of the file's list")
+            length, following = np.frombuffer(tag[8:], ">i4").tolist()
+            if length < 0 or at + 16 + length > size:
+                raise SourceError(
+                    f"{path}: is cut off: an entry needs {at + 16 + length} bytes, {size} are there"
+                )
+            if following == 0 and at + 16 + length == size:
+                return
+            if 0 < following <= at:
+                raise SourceError(f"{path}: is damaged: an entry at byte {at} points backwards")
+            at = at + 16 + length if following == 0 else following

@@ -9,10 +9,9 @@ whole session is here.
 from __future__ import annotations
 
 import difflib
-import types as pytypes
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 import yaml
 from pydantic import (
@@ -26,7 +25,7 @@ from pydantic import (
 )
 
 from bci import registry
-from bci.errors import BciError, ConfigError
+from bci.errors import ConfigError
 
 
 class Settings(BaseModel):
@@ -216,6 +215,15 @@ DecisionPart = Annotated[
 ]
 
 
+#: Where in a session parts of each family stand.
+_FAMILIES: dict[str, registry.Family] = {
+    "source": "source",
+    "processing": "stage",
+    "decoder": "decoder",
+    "outputs": "output",
+}
+
+
 class Config(Settings):
     """A whole session."""
 
@@ -261,8 +269,15 @@ class Config(Settings):
         return {str(code): label for label, code in self.events.items()}
 
 
-def load(path: str | Path) -> Config:
+def load(path: str | Path, overrides: Iterable[str] = ()) -> Config:
     """Read a session's YAML.
+
+    Parameters
+    ----------
+    path : path
+    overrides : iterable of str
+        ``key.key=value`` settings that replace those of the file; values are YAML,
+        and a number as key counts into a list.
 
     Raises
     ------
@@ -275,10 +290,10 @@ def load(path: str | Path) -> Config:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from error
-    return loads(text, str(path))
+    return loads(text, str(path), overrides)
 
 
-def loads(text: str, name: str = "configuration") -> Config:
+def loads(text: str, name: str = "configuration", overrides: Iterable[str] = ()) -> Config:
     """As `load`, from a string; `name` stands in the messages."""
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
@@ -289,15 +304,39 @@ def loads(text: str, name: str = "configuration") -> Config:
         raise ConfigError(f"{name}{line}: not YAML: {getattr(error, 'problem', error)}") from error
     if not isinstance(data, dict):
         raise ConfigError(f"{name}: expected keys such as 'source:', found {type(data).__name__}")
+    for override in overrides:
+        _override(data, override)
+    found = [(where, cls, _errors(cls, value)) for where, cls, value in _parts(data)]
+    mistakes = [(where, e, cls) for where, cls, errors in found for e in errors]
+    mistakes += [
+        ((), e, Config) for e in _errors(Config, data) if not _inside(e["loc"], mistakes)
+    ]
+    if mistakes:
+        raise ConfigError(
+            "\n".join(
+                f"{name}:{_line(node, (*where, *e['loc']))}: {_explain(e, where, cls)}"
+                for where, e, cls in mistakes
+            )
+        )
+    return Config.model_validate(data)
+
+
+def _override(data: Any, override: str) -> None:
+    path, equals, text = override.partition("=")
+    *parents, last = path.split(".")
     try:
-        return Config.model_validate(data)
-    except ValidationError as error:
-        lines = [
-            f"{name}:{_line(node, e['loc'])}: {_explain(e)}" for e in error.errors(include_url=False)
-        ]
-        raise ConfigError("\n".join(lines)) from error
-    except BciError as error:
-        raise ConfigError(f"{name}: {error}") from error
+        if not equals:
+            raise KeyError("=")
+        place = data
+        for key in parents:
+            place = place[int(key)] if isinstance(place, list) else place.setdefault(key, {})
+        value = yaml.safe_load(text)
+        place[int(last) if isinstance(place, list) else last] = value
+    except (KeyError, IndexError, ValueError, AttributeError, TypeError, yaml.YAMLError) as error:
+        raise ConfigError(
+            f"--set {override}: expected key.key=value with keys of the configuration, "
+            "for example --set window.hop_s=0.2"
+        ) from error
 
 
 def schema() -> dict[str, Any]:
@@ -330,62 +369,72 @@ def dump(config: Config) -> str:
 
 # --- messages ------------------------------------------------------------------------------------
 
-
-def _did_you_mean(word: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    return f"; did you mean '{near[0]}'?" if near else f"; known are: {', '.join(known)}"
+Place = tuple[str | int, ...]
 
 
-def _explain(error: Any) -> str:
-    key = ".".join(str(part) for part in error["loc"]) or "session"
+def _parts(data: Mapping[str, Any]) -> Iterator[tuple[Place, type[Settings], Any]]:
+    """Every source, stage, decoder and output of a session whose kind is known, and its place."""
+    for key, family in _FAMILIES.items():
+        value = data.get(key)
+        places = enumerate(value) if isinstance(value, list) else [(None, value)]
+        for number, part in places:
+            if isinstance(part, Mapping) and "kind" in part:
+                cls = registry.find(family, str(part["kind"]))
+                if cls is not None:
+                    yield (key,) if number is None else (key, number), cls, part
+
+
+def _errors(cls: type[Settings], value: Any) -> list[Any]:
+    try:
+        cls.model_validate(value)
+    except ValidationError as error:
+        return error.errors(include_url=False)
+    return []
+
+
+def _inside(loc: Place, mistakes: list[Any]) -> bool:
+    """Whether a mistake at `loc` was told already, by the part that it belongs to."""
+    return any(where and loc[: len(where)] == where for where, _, _ in mistakes)
+
+
+def _did_you_mean(word: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+    return f"; did you mean '{near[0]}'?" if near else f"; known are: {', '.join(sorted(known))}"
+
+
+def _explain(error: Any, where: Place, cls: type[Settings]) -> str:
+    loc = error["loc"]
+    key = ".".join(str(part) for part in (*where, *loc))
     if error["type"] == "extra_forbidden":
-        fields = _fields_at(error["loc"][:-1], error)
-        return f"unknown key '{key}'{_did_you_mean(str(error['loc'][-1]), fields)}"
+        return f"unknown key '{key}'{_did_you_mean(str(loc[-1]), _fields_at(cls, loc[:-1]))}"
     if error["type"] == "missing":
         return f"'{key}' is missing"
     message = error["msg"].removeprefix("Value error, ")
     shown = error.get("input")
     if isinstance(shown, (str, int, float, bool)) and error["type"] != "value_error":
-        return f"'{key}': {message}; found {shown!r}"
-    return f"'{key}': {message}" if error["loc"] else message
+        message += f"; found {shown!r}"
+    return f"'{key}': {message}" if key else message
 
 
-def _fields_at(loc: tuple[Any, ...], error: Any) -> list[str]:
-    """Known keys at a place of the configuration, found by walking the models."""
-    siblings = error.get("ctx", {}).get("fields")
-    if siblings:
-        return list(siblings)
-    model: Any = Config
+def _fields_at(cls: type[Settings], loc: Place) -> set[str]:
+    """Known keys of the settings found at a place below `cls`."""
+    models = [cls]
     for part in loc:
-        if isinstance(part, int):
-            continue
-        candidates = _models(model.model_fields[part].annotation) if part in getattr(
-            model, "model_fields", {}
-        ) else [m for m in _subclasses(model) if part == m.model_fields["kind"].default]
-        if not candidates:
-            return []
-        model = candidates[0] if len(candidates) == 1 else _Union(candidates)
-    return sorted(getattr(model, "model_fields", {}))
-
-
-class _Union:
-    """Several models at one place: the next part of the path is the kind."""
-
-    def __init__(self, models: list[type[Settings]]) -> None:
-        self.models = models
-        self.model_fields = {name: f for m in models for name, f in m.model_fields.items()}
-
-
-def _subclasses(model: Any) -> list[type[Settings]]:
-    return model.models if isinstance(model, _Union) else []
+        of_kind = [m for m in models if "kind" in m.model_fields]
+        tagged = [m for m in of_kind if m.model_fields["kind"].default == part]
+        below = [
+            n for m in models if part in m.model_fields
+            for n in _models(m.model_fields[str(part)].annotation)
+        ]  # fmt: skip
+        models = tagged or below or models
+    return {name for m in models for name in m.model_fields}
 
 
 def _models(annotation: Any) -> list[type[Settings]]:
+    """Settings classes that an annotation names."""
     if isinstance(annotation, type) and issubclass(annotation, Settings):
         return [annotation]
-    if get_origin(annotation) in (Annotated, Union, pytypes.UnionType, tuple, list, SerializeAsAny):
-        return [m for a in get_args(annotation) for m in _models(a)]
-    return []
+    return [m for a in get_args(annotation) for m in _models(a)]
 
 
 def _line(node: yaml.Node | None, loc: tuple[Any, ...]) -> int:

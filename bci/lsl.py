@@ -41,7 +41,7 @@ _REMEDIES = {
 
 
 def load() -> Any:
-    """The module `pylsl`.
+    """Import `pylsl`.
 
     Raises
     ------
@@ -49,7 +49,7 @@ def load() -> Any:
         It is not installed, or liblsl does not load; says how to mend it here.
     """
     try:
-        import pylsl  # noqa: PLC0415 -- only sessions that use LSL need liblsl
+        import pylsl  # here, because only sessions that use LSL need liblsl
     except ModuleNotFoundError as error:
         raise MissingDependency(
             "LSL needs the package 'pylsl', which is not installed; install it with: "
@@ -127,10 +127,11 @@ class Wanted:
         return {key: value for key in fields if (value := getattr(self, key)) is not None}
 
     def matches(self, stream: StreamSummary) -> bool:
+        """Whether `stream` is one that may be meant."""
         return all(getattr(stream, key) == value for key, value in self._given().items())
 
     def missing(self, seen: list[StreamSummary], timeout_s: float) -> SourceError:
-        """The error that says: asked for this, found those, do that."""
+        """Make the error that says: asked for this, found those, do that."""
         if seen:
             found = "visible are:" + "".join(f"\n  - {stream}" for stream in seen)
             todo = "correct name, type or source_id, or start the sender"
@@ -144,7 +145,7 @@ class Wanted:
         return SourceError(f"no {self} within {timeout_s:g} s; {found}{_end(found)}{todo}")
 
     def ambiguous(self, matching: list[StreamSummary]) -> SourceError:
-        """The error that lists the candidates and says how to choose one."""
+        """Make the error that lists the candidates and says how to choose one."""
         differing = [
             key
             for key in ("name", "type", "source_id", "hostname")
@@ -173,7 +174,7 @@ class _Search:
         self.seen: list[StreamSummary] = []
 
     def look(self) -> Any | None:
-        """The one stream that matches, once others had the time to answer, else None.
+        """Return the one stream that matches, once others had the time to answer, else None.
 
         Raises
         ------
@@ -202,7 +203,7 @@ class _Search:
         return info
 
 
-# --- one connection --------------------------------------------------------------------------------
+# --- one connection ------------------------------------------------------------------------------
 
 
 class _Inlet:
@@ -223,10 +224,10 @@ class _Inlet:
         dtype = self._inlet.np_dtype
         if dtype is not None:  # (n_samples, n_channels), samples land here; None for strings
             self._buffer = np.empty((n_samples, self.stream.n_channels), dtype)
-            self._behind_first = memoryview(self._buffer).cast("B")[self._buffer.strides[0] :]
+            self._behind_first = self._buffer.data.cast("B")[self._buffer.strides[0] :]
 
     def ready(self, deadline: float) -> str | None:
-        """The stream's XML once metadata, clock offset and data connection are there, else None."""
+        """Return the full XML once it, the clock offset and the data connection are there."""
         try:
             xml: str = self._inlet.info(max(0.0, deadline - now())).as_xml()
             if self._offset_at < 0:
@@ -326,7 +327,7 @@ class Link:
         )
 
     def pull(self, timeout_s: float) -> tuple[Any, FloatArray] | None:
-        """Samples and stamps (local clock); None while the stream is away.
+        """Take samples and their stamps (local clock); None while the stream is away.
 
         Blocks for at most `timeout_s`, also while it looks for a lost stream.
 
@@ -387,7 +388,7 @@ class Link:
         return True
 
     def _warn_of_strangers(self, seen: list[StreamSummary]) -> None:
-        """A stream of the same name from another device is not taken for the lost one."""
+        """Say, once, that a stream of the same name is another device than the lost one."""
         if self._wanted.source_id is None:
             return
         namesakes = replace(self._wanted, source_id=None)
@@ -410,13 +411,13 @@ class Link:
     close = drop
 
 
-# --- the way out -------------------------------------------------------------------------------------
+# --- the way out ---------------------------------------------------------------------------------
 
 
 def stream_info(
     info: StreamInfo, stream_type: str = "EEG", source_id: str = "", channel_format: str = "float32"
 ) -> Any:
-    """A `pylsl.StreamInfo` for an outlet of `info`, described as in XDF's "EEG Meta Data".
+    """Make a `pylsl.StreamInfo` for an outlet of `info`, described as in XDF's "EEG Meta Data".
 
     Positions are written in millimetres; voltage channels have unit "microvolts".
     """

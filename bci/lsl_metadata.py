@@ -19,7 +19,7 @@ from bci.types import FloatArray, StreamInfo
 
 log = logging.getLogger(__name__)
 
-#: Unit, in lower case: factor to microvolts. The bare numbers are MNE-LSL's powers of ten of a volt.
+#: Unit, in lower case: factor to microvolts. Bare numbers are MNE-LSL's powers of ten of a volt.
 MICROVOLTS: dict[str, float] = {
     **dict.fromkeys(("microvolts", "microvolt", "uv", "µv", "μv", "-6"), 1.0),
     **dict.fromkeys(("nanovolts", "nanovolt", "nv", "-9"), 1e-3),
@@ -53,7 +53,7 @@ class Description:
     channel_format: str
 
     def differences(self, other: Description) -> list[str]:
-        """What `other` has otherwise, one line each; empty when samples of both are alike."""
+        """Say what `other` has otherwise, a line each; empty when samples of both are alike."""
         mine, theirs = self.info, other.info
         lines = []
         if mine.n_channels != theirs.n_channels:

@@ -45,7 +45,9 @@ def itr(p: float, n_classes: int, t: float) -> float:
         raise ValueError(f"no transfer rate for accuracy {p}, {n_classes} classes, {t} s a trial")
     if p < 1.0 / n_classes:
         return 0.0
-    nats = np.log(n_classes) + xlogy(p, p) + xlog1py(1.0 - p, -p) - (1.0 - p) * np.log(n_classes - 1)
+    nats = (
+        np.log(n_classes) + xlogy(p, p) + xlog1py(1.0 - p, -p) - (1.0 - p) * np.log(n_classes - 1)
+    )
     return max(0.0, float(60.0 / t * nats / np.log(2.0)))
 
 

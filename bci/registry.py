@@ -72,6 +72,8 @@ def find(family: Family, kind: str) -> type[Settings] | None:
         for entry in entry_points(group=f"bci.{family}", name=kind):
             return entry.load()  # type: ignore[no-any-return]
     except ModuleNotFoundError as error:
+        if (error.name or "").startswith("bci"):
+            raise
         raise MissingDependency(
             f"{family} kind '{kind}' needs the package '{error.name}', which is not installed; "
             f"install it with: pip install {error.name}"

@@ -122,6 +122,13 @@ class Session:
         """Wait until the source has ended and all is decoded; False when time ran out."""
         return self.done.wait(timeout_s)
 
+    def run_until(self, asked_to_stop: threading.Event, seconds: float | None = None) -> None:
+        """Return when asked to stop, when `seconds` are over, or when the source has ended."""
+        end = None if seconds is None else now() + seconds
+        while not asked_to_stop.wait(0.1) and not self.done.is_set():
+            if end is not None and now() >= end:
+                return
+
     def stop(self) -> None:
         """Stop in the order of the data's way; harmless when called twice."""
         if self._stopping.is_set():

@@ -63,7 +63,7 @@ class CalibrationRequest(Settings):
 
     action: CalibrationAction
     decoder: str | None = Field(
-        None, max_length=64, description="kind to train; null: as configured"
+        None, max_length=64, description="kind to train; null: the session's own"
     )
 
 
@@ -181,8 +181,9 @@ async def _http_error(request: Request, error: Exception) -> Response:
 
 
 async def _user_error(request: Request, error: Exception) -> Response:
-    status = {ConfigError: 400, ModelError: 422}.get(type(error), 409)
-    return _error(str(error), status)
+    if isinstance(error, ConfigError):
+        return _error(str(error), 400)
+    return _error(str(error), 422 if isinstance(error, ModelError) else 409)
 
 
 async def _internal_error(request: Request, error: Exception) -> Response:

@@ -50,6 +50,7 @@ class Refusal:
     error: str
 
     def response(self) -> Response:
+        """Answer with it, as ``{"error": …}``."""
         headers = {"WWW-Authenticate": "Bearer"} if self.status == 401 else None
         return Response(dumps({"error": self.error}), self.status, headers, "application/json")
 
@@ -142,6 +143,7 @@ class Gate:
         self.access = access
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, or answer it here."""
         refusal = self.access.refuse(scope)
         if refusal is None and scope["type"] == "http":
             declared = Headers(scope=scope).get("content-length", "0")

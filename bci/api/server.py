@@ -192,8 +192,11 @@ class _Server(uvicorn.Server):
         self.ready = threading.Event()
         self._decisions = decisions
 
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        with self._decisions.attached(asyncio.get_running_loop()):
+            await super().serve(sockets)
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        self._decisions.attach(asyncio.get_running_loop())
         await super().startup(sockets)
         self.ready.set()
 
@@ -207,12 +210,12 @@ class _Server(uvicorn.Server):
     def abort(self, address: Any) -> None:
         """Break the connection of the client at `address` (host, port)."""
         for connection in list(self.server_state.connections):
-            if connection.client == address:
+            if getattr(connection, "client", None) == address:
                 connection.transport.abort()
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    """A listening socket, so that a taken port is known before the thread starts."""
+    """Open the listening socket, so that a taken port is known before the thread starts."""
     try:
         family, _, _, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE

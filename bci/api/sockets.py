@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from typing import Annotated, Any, Literal, TypeVar
 
 from fastapi import APIRouter, Query
@@ -54,7 +53,7 @@ class Sockets:
         self._clients: dict[int, Client] = {}
 
     def router(self) -> APIRouter:
-        """The routes ``/v1/decisions`` and ``/v1/samples``."""
+        """Build the routes ``/v1/decisions`` and ``/v1/samples``."""
         router = APIRouter(prefix="/v1")
 
         @router.websocket("/decisions")
@@ -89,10 +88,6 @@ class Sockets:
             }
             for client in self._clients.values()
         ]
-
-    def n_clients(self, feed: Literal["decisions", "samples"]) -> int:
-        """Number of clients that `feed` has now."""
-        return sum(client.feed == feed for client in self._clients.values())
 
     def _bounded(
         self, send: Callable[[Message], Awaitable[None]]
@@ -132,8 +127,8 @@ class Sockets:
             await asyncio.wait({sender, reader}, return_when=asyncio.FIRST_COMPLETED)
             if not reader.done():
                 await sender
-                with suppress(WebSocketDisconnect):
-                    await self._bounded(websocket.close)(1001)
+                async with asyncio.timeout(self._stall_s):
+                    await websocket.close(1001, "the session has ended")
         except TimeoutError:
             _log.warning(
                 "client %s of %s took nothing for %g s and is disconnected",

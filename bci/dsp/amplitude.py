@@ -25,6 +25,7 @@ class AmplitudeGate(StageSettings):
     pad_s: float = Field(0.0, ge=0, le=10, description="seconds still rejected after the last one")
 
     def build(self) -> AmplitudeFlagger:
+        """Make the stage."""
         return AmplitudeFlagger(self)
 
 
@@ -41,6 +42,7 @@ class AmplitudeFlagger:
         self._until = 0  # samples before this index are rejected
 
     def reset(self, info: StreamInfo, start: int = 0) -> StreamInfo:
+        """See `Stage.reset`."""
         eeg = eeg_columns(info, "amplitude")
         self._eeg = None if len(eeg) == info.n_channels else eeg
         self._pad = round(self._pad_s * info.sfreq)
@@ -48,9 +50,10 @@ class AmplitudeFlagger:
         return info
 
     def __call__(self, chunk: Chunk) -> Chunk:
+        """See `Stage`."""
         data = np.ascontiguousarray(chunk.data, np.float64)
         eeg = data if self._eeg is None else np.take(data, self._eeg, axis=1)
-        beyond = (np.abs(eeg) > self._max).any(axis=1)
+        beyond: NDArray[np.bool_] = np.any(np.abs(eeg) > self._max, axis=1)
         if self._until <= chunk.start and not beyond.any():
             return Chunk(chunk.start, data, chunk.flags)
         return Chunk(chunk.start, data, chunk.flags + self._flags(chunk.start, beyond))

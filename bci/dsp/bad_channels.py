@@ -51,7 +51,9 @@ class BadChannels(StageSettings):
     railed_share: float = Field(
         0.1, gt=0, le=1, description="railed: share of samples that stick at the block's extremes"
     )
-    noisy_uv: float = Field(200.0, gt=0, description="noisy: standard deviation above this, µV")
+    noisy_uv: float | None = Field(
+        200.0, gt=0, description="noisy: standard deviation above this, µV; null: no such limit"
+    )
     noisy_z: float = Field(
         5.0, gt=0, description="noisy: robust z, over channels, of the log standard deviation"
     )
@@ -59,10 +61,11 @@ class BadChannels(StageSettings):
         50.0, gt=0, description="line frequency, Hz; null, or from half the rate on: not judged"
     )
     line_ratio: float = Field(5.0, gt=0, description="line noise: its power / that of all the rest")
-    bad_after: int = Field(2, ge=1, le=100, description="bad blocks in a row that make it bad")
+    bad_after: int = Field(3, ge=1, le=100, description="bad blocks in a row that make it bad")
     good_after: int = Field(3, ge=1, le=100, description="good blocks in a row that make it good")
 
     def build(self) -> BadChannelRepair:
+        """Make the stage."""
         return BadChannelRepair(self)
 
 
@@ -93,7 +96,8 @@ class Judge:
         return verdict
 
     def _noisy(self, power: FloatArray, live: Verdict) -> Verdict:
-        noisy: Verdict = power > self._settings.noisy_uv**2
+        limit = self._settings.noisy_uv
+        noisy: Verdict = power > (np.inf if limit is None else limit**2)
         compared = live & (power > 0)
         if compared.sum() >= MIN_COMPARED:
             log = 0.5 * np.log(power[compared])
@@ -126,6 +130,7 @@ class BadChannelRepair:
         self._splines: Splines | None = None
 
     def reset(self, info: StreamInfo, start: int = 0) -> StreamInfo:
+        """See `Stage.reset`."""
         settings = self._settings
         self._eeg: Columns = eeg_columns(info, "bad_channels")
         self._names = [info.ch_names[i] for i in self._eeg]
@@ -158,6 +163,7 @@ class BadChannelRepair:
             self._weights = self._splines.matrix(np.flatnonzero(bad).tolist())
 
     def __call__(self, chunk: Chunk) -> Chunk:
+        """See `Stage`."""
         data = np.ascontiguousarray(chunk.data, np.float64)
         out = data
         flags = list(chunk.flags)

@@ -68,6 +68,7 @@ class Chain:
         return self._infos[-1]
 
     def __call__(self, chunk: Chunk) -> Chunk:
+        """See `Stage`."""
         self._position = chunk.stop
         for run in self._runs:
             chunk = run(chunk)
@@ -148,6 +149,7 @@ class _Fused:
         self._zi: FloatArray | None = None
 
     def __call__(self, chunk: Chunk) -> Chunk:
+        """See `Stage`."""
         if self._zi is None or len(chunk.data) == 0:
             for f in self._filters:
                 chunk = f(chunk)

@@ -25,6 +25,7 @@ from bci.errors import ConfigError
 from bci.types import Chunk, FloatArray, SampleArray, StreamInfo
 
 Kernel = Callable[[FloatArray, FloatArray, FloatArray], None]
+Shape = Literal["lowpass", "highpass", "bandpass"]
 
 
 class Design(Protocol):
@@ -57,13 +58,16 @@ class Bandpass(StageSettings):
         return self
 
     def design(self, sfreq: float) -> FloatArray:
+        """See `Design`."""
         _below_nyquist("bandpass: high_hz", self.high_hz, sfreq)
         return _butter(self.order, (self.low_hz, self.high_hz), "bandpass", sfreq)
 
     def centre_hz(self, sfreq: float) -> float:
+        """See `Design`."""
         return float(np.sqrt(self.low_hz * self.high_hz))
 
     def build(self) -> SosFilter:
+        """Make the stage."""
         return SosFilter(self)
 
 
@@ -78,13 +82,16 @@ class Highpass(StageSettings):
     order: int = Field(4, ge=1, le=12, description="number of poles")
 
     def design(self, sfreq: float) -> FloatArray:
+        """See `Design`."""
         _below_nyquist("highpass: freq_hz", self.freq_hz, sfreq)
         return _butter(self.order, self.freq_hz, "highpass", sfreq)
 
     def centre_hz(self, sfreq: float) -> float:
+        """See `Design`."""
         return float(np.sqrt(self.freq_hz * sfreq / 2))
 
     def build(self) -> SosFilter:
+        """Make the stage."""
         return SosFilter(self)
 
 
@@ -96,13 +103,16 @@ class Lowpass(StageSettings):
     order: int = Field(4, ge=1, le=12, description="number of poles")
 
     def design(self, sfreq: float) -> FloatArray:
+        """See `Design`."""
         _below_nyquist("lowpass: freq_hz", self.freq_hz, sfreq)
         return _butter(self.order, self.freq_hz, "lowpass", sfreq)
 
     def centre_hz(self, sfreq: float) -> float:
+        """See `Design`."""
         return self.freq_hz / 2
 
     def build(self) -> SosFilter:
+        """Make the stage."""
         return SosFilter(self)
 
 
@@ -120,15 +130,18 @@ class Notch(StageSettings):
     q: float = Field(30.0, gt=0, description="quality: notch frequency / its -3 dB width")
 
     def design(self, sfreq: float) -> FloatArray:
+        """See `Design`."""
         _below_nyquist("notch: freq_hz", self.freq_hz, sfreq)
         frequencies = self.freq_hz * np.arange(1, self.harmonics + 1)
         notches = [iirnotch(f, self.q, sfreq) for f in frequencies[frequencies < sfreq / 2]]
         return np.array([np.concatenate(notch) for notch in notches])
 
     def centre_hz(self, sfreq: float) -> float:
+        """See `Design`."""
         return self.freq_hz / 2
 
     def build(self) -> SosFilter:
+        """Make the stage."""
         return SosFilter(self)
 
 
@@ -140,7 +153,7 @@ def _below_nyquist(what: str, hz: float, sfreq: float) -> None:
         )
 
 
-def _butter(order: int, hz: float | tuple[float, float], kind: str, sfreq: float) -> FloatArray:
+def _butter(order: int, hz: float | tuple[float, float], kind: Shape, sfreq: float) -> FloatArray:
     return np.ascontiguousarray(butter(order, hz, kind, fs=sfreq, output="sos"))
 
 
@@ -174,7 +187,7 @@ def _find_kernel() -> Kernel:
     it is compared with `sosfilt` before use.
     """
     try:
-        from scipy.signal._sosfilt import _sosfilt as direct  # noqa: PLC0415 -- may go away
+        from scipy.signal._sosfilt import _sosfilt as direct
     except ImportError:
         return _public_kernel
     sos = np.concatenate([_butter(2, 0.1, "lowpass", 1.0), _butter(1, 0.05, "highpass", 1.0)])
@@ -187,7 +200,8 @@ def _find_kernel() -> Kernel:
     except (TypeError, ValueError):
         return _public_kernel
     same = np.array_equal(x, expected) and np.array_equal(zi, expected_zi)
-    return direct if same else _public_kernel  # type: ignore[no-any-return]
+    kernel: Kernel = direct if same else _public_kernel
+    return kernel
 
 
 _kernel = _find_kernel()
@@ -243,6 +257,7 @@ class SosFilter:
         self._steady: FloatArray = np.empty((0, 2))
 
     def reset(self, info: StreamInfo, start: int = 0) -> StreamInfo:
+        """See `Stage.reset`."""
         self.sos = self._settings.design(info.sfreq)
         self._steady = sosfilt_zi(self.sos)
         self.zi = None
@@ -253,6 +268,7 @@ class SosFilter:
         return info
 
     def __call__(self, chunk: Chunk) -> Chunk:
+        """See `Stage`."""
         data = chunk.data
         if len(data) == 0:
             return Chunk(chunk.start, np.ascontiguousarray(data, np.float64), chunk.flags)

@@ -28,6 +28,7 @@ class Pick(StageSettings):
         return value
 
     def build(self) -> ChannelPicker:
+        """Make the stage."""
         return ChannelPicker(self)
 
 
@@ -44,6 +45,7 @@ class ChannelPicker:
         self._columns: Columns = np.empty(0, np.intp)
 
     def reset(self, info: StreamInfo, start: int = 0) -> StreamInfo:
+        """See `Stage.reset`."""
         names = self._settings.channels
         self._columns = find_columns(info, names, "pick")
         types = tuple(info.ch_types[i] for i in self._columns)
@@ -57,6 +59,7 @@ class ChannelPicker:
         )
 
     def __call__(self, chunk: Chunk) -> Chunk:
+        """See `Stage`."""
         names = self._settings.channels
         flags = tuple(
             f for f in chunk.flags if f.rejects or f.channel is None or f.channel in names

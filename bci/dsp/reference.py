@@ -42,6 +42,7 @@ class Reference(StageSettings):
         return self
 
     def build(self) -> AverageReference | ChannelReference | BipolarReference:
+        """Make the stage."""
         if self.mode == "average":
             return AverageReference()
         if self.mode == "channel":
@@ -58,6 +59,7 @@ class _Subtracted:
         self._eeg: Columns | None = None  # None: every channel is EEG
 
     def reset(self, info: StreamInfo, start: int = 0) -> StreamInfo:
+        """See `Stage.reset`."""
         eeg = eeg_columns(info, "reference")
         if len(eeg) < 2:
             raise ConfigError(
@@ -77,13 +79,15 @@ class _Subtracted:
 
 def _mean(data: FloatArray) -> FloatArray:
     """Mean over channels, shape (n_samples, 1); the same for any number of samples."""
-    return np.add.reduce(data, axis=1, keepdims=True) / data.shape[1]
+    mean: FloatArray = np.add.reduce(data, axis=1, keepdims=True) / data.shape[1]
+    return mean
 
 
 class AverageReference(_Subtracted):
     """x_i - mean_j x_j over the EEG channels."""
 
     def __call__(self, chunk: Chunk) -> Chunk:
+        """See `Stage`."""
         data = np.ascontiguousarray(chunk.data, np.float64)
         eeg = data if self._eeg is None else np.take(data, self._eeg, axis=1)
         return Chunk(chunk.start, self._subtract(data, _mean(eeg)), chunk.flags)
@@ -98,10 +102,12 @@ class ChannelReference(_Subtracted):
         self._references: Columns = np.empty(0, np.intp)
 
     def reset(self, info: StreamInfo, start: int = 0) -> StreamInfo:
+        """See `Stage.reset`."""
         self._references = _eeg_named(info, self._names)
         return super().reset(info, start)
 
     def __call__(self, chunk: Chunk) -> Chunk:
+        """See `Stage`."""
         data = np.ascontiguousarray(chunk.data, np.float64)
         reference = _mean(np.take(data, self._references, axis=1))
         return Chunk(chunk.start, self._subtract(data, reference), chunk.flags)
@@ -120,6 +126,7 @@ class BipolarReference:
         self._derived: dict[str, tuple[str, ...]] = {}
 
     def reset(self, info: StreamInfo, start: int = 0) -> StreamInfo:
+        """See `Stage.reset`."""
         self._plus = _eeg_named(info, [a for a, _ in self._pairs])
         self._minus = _eeg_named(info, [b for _, b in self._pairs])
         self._others = np.flatnonzero(np.array(info.ch_types) != "eeg")
@@ -154,6 +161,7 @@ class BipolarReference:
         return None if rank == len(self._pairs) else rank
 
     def __call__(self, chunk: Chunk) -> Chunk:
+        """See `Stage`."""
         data = np.ascontiguousarray(chunk.data, np.float64)
         out = np.empty((len(data), len(self._pairs) + len(self._others)))
         n = len(self._pairs)
@@ -162,7 +170,7 @@ class BipolarReference:
         return Chunk(chunk.start, out, self._rename(chunk.flags))
 
     def _rename(self, flags: tuple[Flag, ...]) -> tuple[Flag, ...]:
-        """A defect of A is one of every pair with A; a rejecting one is never lost."""
+        """Pass a defect of A on to every pair with A; never lose a rejecting one."""
         renamed: list[Flag] = []
         for flag in flags:
             derived = self._derived.get(flag.channel) if flag.channel else None
@@ -178,7 +186,7 @@ def _eeg_named(info: StreamInfo, names: list[str] | tuple[str, ...]) -> Columns:
     for i in columns:
         if info.ch_types[i] != "eeg":
             raise ConfigError(
-                f"reference: channel '{info.ch_names[i]}' is of type '{info.ch_types[i]}', and only "
-                "EEG channels take part; name another or set its type in channels.types"
+                f"reference: channel '{info.ch_names[i]}' is of type '{info.ch_types[i]}', and "
+                "only EEG channels take part; name another or set its type in channels.types"
             )
     return columns

@@ -11,6 +11,7 @@ from fractions import Fraction
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 from scipy.signal import firwin
 
@@ -31,6 +32,7 @@ class Resample(StageSettings):
     sfreq: float = Field(gt=0, description="sampling rate of the output, Hz")
 
     def build(self) -> Resampler:
+        """Make the stage."""
         return Resampler(self)
 
 
@@ -65,6 +67,7 @@ class Resampler:
         self._pending: list[Flag] = []  # in output indices, reaching past the newest output
 
     def reset(self, info: StreamInfo, start: int = 0) -> StreamInfo:
+        """See `Stage.reset`."""
         self._ratio = rate_ratio(self._sfreq, info.sfreq)
         up = self._ratio.numerator
         taps = design(self._ratio) if self._ratio != 1 else np.ones(1)
@@ -79,10 +82,11 @@ class Resampler:
         return replace(info, sfreq=self._sfreq)
 
     def _output(self, index: int) -> int:
-        """Number of the first output at or after an input index."""
+        """Return the number of the first output at or after an input index."""
         return -(-index * self._ratio.numerator // self._ratio.denominator)
 
     def __call__(self, chunk: Chunk) -> Chunk:
+        """See `Stage`."""
         data = np.ascontiguousarray(chunk.data, np.float64)
         first, stop = self._output(chunk.start), self._output(chunk.stop)
         out = np.empty((stop - first, data.shape[1]))
@@ -96,7 +100,7 @@ class Resampler:
             self._history = x[len(x) - n_past :].copy()
         return Chunk(first, out, self._flags(chunk.flags, first, stop))
 
-    def _filter(self, x: FloatArray, start: int, k: np.ndarray, out: FloatArray) -> None:
+    def _filter(self, x: FloatArray, start: int, k: NDArray[np.int_], out: FloatArray) -> None:
         """Write outputs `k` to the head of `out`; row 0 of `x` is input start - n_taps + 1."""
         newest, phase = np.divmod(k * self._ratio.denominator, self._ratio.numerator)
         oldest = newest - start  # in rows of x
@@ -105,7 +109,7 @@ class Resampler:
         out[: len(k), self._codes] = seen[:, -1, self._codes]
 
     def _flags(self, flags: tuple[Flag, ...], first: int, stop: int) -> tuple[Flag, ...]:
-        """Flags on outputs ``[first, stop)``; what reaches further is kept for later chunks."""
+        """Map flags to outputs ``[first, stop)``; keep what reaches further for later chunks."""
         if not flags and not self._pending:
             return ()
         reach = self._taps.shape[1] - 1  # inputs before the newest that an output sees

@@ -39,7 +39,7 @@ class Splines:
     """
 
     def __init__(self, info: StreamInfo, names: Sequence[str], asked_by: str) -> None:
-        import mne  # noqa: PLC0415 -- takes a second, and only interpolation needs it
+        import mne  # takes a second, and only interpolation needs it
 
         unknown = [name for name in names if name not in info.positions]
         if unknown:

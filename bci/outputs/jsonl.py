@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from pathlib import Path
@@ -23,6 +24,7 @@ class JSONLinesOutput(OutputSettings):
     )
 
     def build(self) -> JSONLinesWriter:
+        """Return the output, not yet open."""
         return JSONLinesWriter(self)
 
 
@@ -44,7 +46,7 @@ class JSONLinesWriter:
         """
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = open(  # noqa: SIM115, PTH123 -- closed by close(); an opener sets the mode
+            self._file = open(  # noqa: SIM115 -- closed by close(); an opener sets the mode
                 self._path, "a", encoding="utf-8", opener=_private
             )
         except OSError as error:
@@ -76,10 +78,8 @@ class JSONLinesWriter:
         """Close the file; harmless when called twice."""
         file, self._file = self._file, None
         if file is not None:
-            try:
+            with contextlib.suppress(OSError):  # what was not flushed, `send` has reported
                 file.close()
-            except OSError:
-                pass  # what could not be flushed was reported by `send`
 
 
 def _private(path: str, flags: int) -> int:

@@ -31,6 +31,7 @@ class LSLOutput(OutputSettings):
     probabilities: bool = Field(True, description="send the stream of probabilities too")
 
     def build(self) -> LSLSender:
+        """Return the output, not yet open."""
         return LSLSender(self)
 
 

@@ -29,6 +29,7 @@ class OSCOutput(OutputSettings):
     )
 
     def build(self) -> OSCSender:
+        """Return the output, not yet open."""
         return OSCSender(self)
 
 
@@ -49,7 +50,7 @@ class OSCSender:
         ConfigError
             The host's name cannot be resolved.
         """
-        from pythonosc.udp_client import SimpleUDPClient  # noqa: PLC0415 -- only where OSC is used
+        from pythonosc.udp_client import SimpleUDPClient  # here, because few sessions use OSC
 
         self.close()
         self._labels = labels

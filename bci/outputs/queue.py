@@ -119,7 +119,7 @@ class OutputWorker:
         return self._closing and (not waiting or now() >= self._stop_at)
 
     def _next(self) -> Decision | None:
-        """The oldest decision; None when it is time to stop."""
+        """Wait for a decision and take the oldest; None when it is time to stop."""
         with self._changed:
             self._changed.wait_for(lambda: self._queue or self._closing)
             if self._must_stop():

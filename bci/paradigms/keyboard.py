@@ -188,9 +188,7 @@ def _page(keys: Iterable[Key], n_targets: int) -> tuple[Key, ...]:
     return (*keys, *[NOTHING] * (n_targets - 1 - len(keys)), UNDO)
 
 
-def grouped(
-    targets: tuple[Target, ...], direct: str, groups: Mapping[str, str]
-) -> KeyboardLayout:
+def grouped(targets: tuple[Target, ...], direct: str, groups: Mapping[str, str]) -> KeyboardLayout:
     """Two levels: `direct` symbols and `groups` (caption: symbols) on the first page."""
     n = len(targets)
     home = [*map(_captioned, direct), *(Key("open", name, name) for name in groups)]

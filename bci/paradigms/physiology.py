@@ -46,6 +46,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 
 def from_decibel(level_db: float) -> float:
     """A power ratio from its level in dB."""
@@ -130,3 +132,28 @@ class Physiology:
     line_hz: float = 50.0
     line_amplitude: float = 2.0  # median over channels, unshielded room; choice
     line_third: float = 0.2  # third harmonic, relative; choice
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """What differs from one person to the next; drawn once from the subject's seed."""
+
+    latency: float  # s
+    alpha_hz: float
+    mu_hz: float
+    beta_hz: float
+    harmonic_phases: tuple[float, ...]  # radians
+    line_offset_hz: float  # of the mains on that day
+
+
+def draw_person(typical: Physiology, rng: np.random.Generator) -> Person:
+    """One person from the population that `typical` describes."""
+    z = np.clip(rng.standard_normal(4), -2.0, 2.0)
+    return Person(
+        latency=float(typical.latency + typical.latency_sd * z[0]),
+        alpha_hz=float(typical.alpha_hz + typical.alpha_hz_sd * z[1]),
+        mu_hz=float(typical.mu_hz + typical.rhythm_hz_sd * z[2]),
+        beta_hz=float(typical.beta_hz + typical.rhythm_hz_sd * z[3]),
+        harmonic_phases=tuple(rng.uniform(0.0, 2.0 * np.pi, len(typical.harmonics)).tolist()),
+        line_offset_hz=float(rng.uniform(-0.02, 0.02)),
+    )

@@ -74,5 +74,7 @@ def blink_field(electrodes: FloatArray, at_vertex: float) -> FloatArray:
     eyes = frontal.mean(axis=0, keepdims=True)
     near = distances(frontal, eyes).mean()
     length = (distances(vertex, eyes)[0, 0] - near) / -np.log(at_vertex)
-    result: FloatArray = np.minimum(1.0, np.exp(-(distances(electrodes, eyes)[:, 0] - near) / length))
+    result: FloatArray = np.minimum(
+        1.0, np.exp(-(distances(electrodes, eyes)[:, 0] - near) / length)
+    )
     return result

@@ -27,6 +27,7 @@ _NAME = re.compile(
     r"sub-(?P<participant>[A-Za-z0-9]+)_ses-(?P<session>[A-Za-z0-9]+)_task-(?P<task>[A-Za-z0-9]+)"
     r"_run-(?P<run>\d+)_"
 )
+_ENDING = re.compile(r"(_eeg)?(_salvaged)?$")
 _LETTERS = re.compile(r"[A-Za-z0-9]+")
 
 
@@ -138,9 +139,12 @@ def parse(xdf: str | Path) -> RunPaths | None:
 
 
 def beside(xdf: str | Path, ending: str) -> Path:
-    """Name a companion of the recording, for example ``beside(xdf, "ledger.jsonl")``."""
+    """Name a companion of the recording, for example ``beside(xdf, "ledger.jsonl")``.
+
+    A salvaged recording keeps the companions of the damaged one.
+    """
     path = Path(xdf)
-    return path.with_name(f"{path.stem.removesuffix('_eeg')}_{ending}")
+    return path.with_name(f"{_ENDING.sub('', path.stem)}_{ending}")
 
 
 def private_folder(folder: Path) -> None:

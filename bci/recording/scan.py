@@ -245,6 +245,12 @@ def read_offset(data: Bytes, found: ChunkAt) -> tuple[float, float]:
     return t, value
 
 
+def footer_count(data: Bytes, found: ChunkAt) -> int | None:
+    """Read the number of samples that a footer promises; None where it does not say."""
+    text = _parse_xml(bytes(data[found.content : found.stop])).findtext("sample_count")
+    return int(text) if text is not None and text.isdecimal() else None
+
+
 def _runs(
     data: Bytes, found: ChunkAt, header: Header, value: np.dtype[Any]
 ) -> list[NDArray[np.void]]:

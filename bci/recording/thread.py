@@ -11,8 +11,10 @@ import logging
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import replace
 from threading import Condition, Thread
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -24,6 +26,8 @@ from bci.types import FloatArray, SampleArray, StreamInfo
 QUEUE_BYTES = 256 << 20
 #: What an entry of the queue costs beside its samples.
 ENTRY_BYTES = 256
+
+T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
@@ -88,6 +92,11 @@ class RecorderThread:
         """As `Recorder.write_clock_offset`, later."""
         self._put(lambda: self._recorder.write_clock_offset(stream_id, t, offset), 0, 0)
 
+    def flush(self) -> None:
+        """Hand all that was written so far to the operating system, and wait for it."""
+        with suppress(RecordingError):  # closed: it is there already
+            self._ask(self._recorder.flush)
+
     def close(self, timeout_s: float = 60.0) -> None:
         """Record what waits, close the file, end the thread; harmless when called twice.
 
@@ -127,8 +136,8 @@ class RecorderThread:
             or ("the disk is too slow: acquisition waits for it" if self._n_waiting else ""),
         )
 
-    def _ask(self, task: Callable[[], int]) -> int:
-        answer: Future[int] = Future()
+    def _ask(self, task: Callable[[], T]) -> T:
+        answer: Future[T] = Future()
 
         def run() -> None:
             try:
@@ -137,7 +146,7 @@ class RecorderThread:
                 answer.set_exception(error)
 
         if not self._put(run, 0, 0):
-            raise RecordingError(f"{self.path} is closed and takes no new stream")
+            raise RecordingError(f"{self.path} is closed and takes nothing more")
         return answer.result()
 
     def _put(self, task: Callable[[], object], n_bytes: int, n_samples: int) -> bool:

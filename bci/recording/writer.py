@@ -30,7 +30,7 @@ from numpy.typing import DTypeLike
 
 from bci.errors import RecordingError
 from bci.eventlog import LineFile
-from bci.recording import xdf
+from bci.recording import ledger, xdf
 from bci.recording.layout import beside
 from bci.types import FloatArray, SampleArray, StreamInfo
 
@@ -38,7 +38,6 @@ FLUSH_S = 1.0
 BOUNDARY_S = 10.0
 #: Chunks waiting for a flush; more than this is written before its second is over.
 PENDING_BYTES = 1 << 20
-LEDGER_SCHEMA = "bci.ledger/1"
 
 
 class RecorderState(Enum):
@@ -146,11 +145,11 @@ class Recorder:
             self._file.discard()
             raise RecordingError(f"{self.path} cannot be recorded: {self._file.error}")
         try:
-            self._ledger = LineFile(beside(self.path, "ledger.jsonl"))
+            self._ledger = LineFile(beside(self.path, ledger.ENDING))
         except RecordingError:
             self._file.discard()
             raise
-        self._ledger.append({"schema": LEDGER_SCHEMA, "file": self.path.name})
+        self._ledger.append({"schema": ledger.SCHEMA, "file": self.path.name})
         self._flushed = self._synced = clock()
 
     def __enter__(self) -> Recorder:

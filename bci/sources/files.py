@@ -267,12 +267,11 @@ def first_line(error: BaseException) -> str:
 def place_markers(
     found: Iterable[tuple[int, str]], stamps: FloatArray, notes: list[str]
 ) -> list[RawMarker]:
-    """Markers from (index, value), sorted, each once; those outside are noted and left out."""
-    unique = sorted(set(found), key=lambda item: item[0])
-    n = len(stamps)
-    inside = [(i, value) for i, value in unique if 0 <= i < n]
-    if len(inside) < len(unique):
-        notes.append(f"{len(unique) - len(inside)} markers outside the samples were left out")
+    """Markers from (index, value), sorted by index; those outside are noted and left out."""
+    ordered = sorted(found, key=lambda item: item[0])
+    inside = [(i, value) for i, value in ordered if 0 <= i < len(stamps)]
+    if len(inside) < len(ordered):
+        notes.append(f"{len(ordered) - len(inside)} markers outside the samples were left out")
     return [RawMarker(value, float(stamps[i]), i) for i, value in inside]
 
 

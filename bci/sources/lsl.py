@@ -53,6 +53,7 @@ class LSLSettings(SourceSettings):
         return self
 
     def build(self) -> LSLSource:
+        """Return the source, not yet open."""
         return LSLSource(self)
 
 
@@ -198,7 +199,7 @@ class LSLSource:
 
 
 def _microvolts(data: Any, description: Description) -> Any:
-    """Samples in microvolts, shape (n_samples, n_channels); floats without a factor stay as they are."""
+    """Scale (n_samples, n_channels) to microvolts; floats in microvolts stay as they are."""
     scaled = bool(np.any(description.scale != 1.0))
     if data.dtype.kind == "f" and not scaled:
         return data

@@ -38,6 +38,7 @@ class LSLMarkers:
 
     @property
     def connected(self) -> bool:
+        """Whether the stream is there."""
         return self._link is not None and self._link.connected
 
     def open(self) -> None:

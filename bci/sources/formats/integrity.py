@@ -43,7 +43,7 @@ def check_edf(path: Path) -> list[str]:
             f"samples are shifted; copy the {kind} file again in binary mode"
         )
     if n_records < 0 and record > 0 and size >= 0 and size % record == 0:
-        return ["the header does not say how many records there are; all in the file were read"]
+        return []  # not closed properly; all records are whole, and MNE notes it
     if size != n_records * record:
         what = "is cut off" if size < n_records * record else "is damaged"
         raise SourceError(

@@ -111,6 +111,7 @@ def _recording(
     annotated, breaks = _annotations(raw, notes)
     with _noted(notes):
         events = events + annotated + _triggers(raw, kinds, trigger_bits)
+    events = list(dict.fromkeys(events))  # a file may hold its events in two forms
     if raw.info["bads"]:
         notes.append(f"marked as bad in the file: {', '.join(raw.info['bads'])}")
     info = StreamInfo(path.stem, sfreq, names, types, _positions(raw, names, types))

@@ -1,8 +1,8 @@
 """XDF by pyxdf: one stream of samples, with the marker streams beside it.
 
-Stamps stay raw (clock offsets applied, pyxdf's own dejitter off, because it cuts
-and reorders nothing but would hide what the device did); markers find their
-sample through the project's own dejitter, the same as in a live session.
+Stamps stay raw: clock offsets are applied, pyxdf's own dejitter is off, so that
+every sample of the file is one row here. Markers find their sample through the
+project's own dejitter, the same as in a live session.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from bci.clock import Dejitter
+from bci.clock import Dejitter, Jump
 from bci.errors import SourceError
 from bci.sources.files import Recording, Wanted, place_markers, unique_labels
 from bci.types import Break, FloatArray, SampleArray, StreamInfo
@@ -54,7 +54,7 @@ def read_xdf(path: Path, wanted: Wanted) -> Recording:
     sfreq = _rate(stream)
     data, info = _samples(stream, sfreq, notes)
     stamps = np.asarray(stream["time_stamps"], np.float64)
-    times, breaks = _fit(stamps, sfreq)
+    times, jumps = _fit(stamps, sfreq)
     found = _markers(path, streams, stream, wanted.markers, notes)
     indices = np.searchsorted(times, [t - 0.5 / sfreq for t, _ in found])
     early = [t < times[0] - 0.5 / sfreq if len(times) else True for t, _ in found]
@@ -63,7 +63,12 @@ def read_xdf(path: Path, wanted: Wanted) -> Recording:
         for i, before, (_, value) in zip(indices, early, found, strict=True)
     ]
     markers = place_markers(placed, stamps, notes)
-    notes += [f"{b.reason} before sample {at}" for at, b in breaks]
+    notes += [f"stamps jump by {jump.seconds:+.3f} s before sample {jump.index}" for jump in jumps]
+    breaks = [
+        (jump.index, Break(f"stamps jump by {jump.seconds:+.3f} s", max(0.0, jump.seconds)))
+        for jump in jumps
+        if abs(jump.seconds) >= BREAK_S
+    ]
     return Recording(path, info, data, stamps, markers, breaks, notes)
 
 
@@ -88,7 +93,8 @@ def _pyxdf_log(path: Path, notes: list[str]) -> Iterator[None]:
             f"{path}: is damaged or cut off ({damage[0].splitlines()[0][:120]}); "
             f"rebuild what can be saved with: bci salvage {path}"
         )
-    notes += [r.getMessage() for r in records]
+    # what pyxdf says of segments belongs to its dejitter, which is off
+    notes += [m for r in records if "clock-segments" not in (m := r.getMessage())]
 
 
 # --- the stream of samples -----------------------------------------------------------------------
@@ -158,10 +164,11 @@ def _samples(stream: Any, sfreq: float, notes: list[str]) -> tuple[SampleArray, 
     for k, (unit, kind) in enumerate(zip(units, types, strict=True)):
         if kind in _VOLTAGES:
             scale[k] = MICROVOLTS.get(unit.strip().lower(), 1.0)
-    unknown = {u for u in units if u.strip().lower() not in MICROVOLTS}
+    volts = [u for u, kind in zip(units, types, strict=True) if kind in _VOLTAGES]
+    unknown = {u for u in volts if u.strip().lower() not in MICROVOLTS}
     if unknown:
         shown = ", ".join(sorted(f"'{u}'" for u in unknown if u)) or "none"
-        notes.append(f"unit of some channels is no voltage (found: {shown}); values are left alone")
+        notes.append(f"the unit of some channels is unknown ({shown}); their values are left alone")
     if np.any(scale != 1.0):
         data = data * scale
     positions = {n: p for n, c in zip(names, channels, strict=True) if (p := _position(c))}
@@ -198,10 +205,10 @@ def _position(channel: dict[str, Any]) -> tuple[float, float, float] | None:
 # --- times and markers ---------------------------------------------------------------------------
 
 
-def _fit(stamps: FloatArray, sfreq: float) -> tuple[FloatArray, list[tuple[int, Break]]]:
-    """Fitted, non-decreasing time of each sample, and the breaks among them."""
+def _fit(stamps: FloatArray, sfreq: float) -> tuple[FloatArray, list[Jump]]:
+    """Fitted, non-decreasing time of each sample, and the jumps of the clock."""
     times = np.empty_like(stamps)
-    breaks: list[tuple[int, Break]] = []
+    jumps: list[Jump] = []
     line = Dejitter(sfreq)
     step = max(1, round(0.1 * sfreq))
     for start in range(0, len(stamps), step):
@@ -209,14 +216,12 @@ def _fit(stamps: FloatArray, sfreq: float) -> tuple[FloatArray, list[tuple[int, 
         jump = line.update(start, stamps[start:stop])
         first = start
         if jump is not None:
+            jumps.append(jump)
             first = jump.index
-            if abs(jump.seconds) >= BREAK_S:
-                reason = f"stamps jump by {jump.seconds:+.3f} s"
-                breaks.append((jump.index, Break(reason, max(0.0, jump.seconds))))
         origin = line.time_of(first)
         times[first:stop] = origin + np.arange(stop - first) * (line.time_of(first + 1) - origin)
     np.maximum.accumulate(times, out=times)
-    return times, [b for b in breaks if b[0] > 0]
+    return times, jumps
 
 
 def _markers(

@@ -1,0 +1,148 @@
+"""A trained decoder in a session: loaded, compared with the live stream, and named.
+
+`save` and `load` (from `bci.decoders.storage`), `Manifest`, `check` and
+`adaptation` (from `bci.decoders.manifest`) can be had from here.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from bci.config import Config, DecoderSettings
+from bci.decoders import Decoder, MomentsDecoder
+from bci.decoders.manifest import Manifest, adaptation, check
+from bci.decoders.storage import load, save
+from bci.errors import ConfigError
+from bci.types import FloatArray, Moments, StreamInfo
+
+__all__ = [
+    "Manifest",
+    "ModelSettings",
+    "PickedChannels",
+    "adaptation",
+    "check",
+    "load",
+    "load_decoder",
+    "save",
+]
+
+log = logging.getLogger(__name__)
+
+
+class PickedChannels:
+    """A decoder for some of a stream's channels, or for another order of them.
+
+    Parameters
+    ----------
+    decoder : Decoder
+    channels : sequence of int
+        For each channel of the decoder its number in the stream.
+    """
+
+    def __init__(self, decoder: Decoder, channels: Sequence[int]) -> None:
+        self.decoder = decoder
+        self.channels = list(channels)
+        self.classes_ = decoder.classes_
+
+    def predict_proba(self, X: FloatArray) -> FloatArray:
+        """As the decoder's own, for windows of the whole stream."""
+        return self.decoder.predict_proba(X[:, self.channels])
+
+
+class PickedMoments(PickedChannels):
+    """The same for a decoder that takes sums."""
+
+    decoder: MomentsDecoder
+
+    def predict_proba_moments(self, moments: Moments) -> FloatArray:
+        """As the decoder's own, from the sums of the whole stream."""
+        picked = np.ix_(self.channels, self.channels)
+        return self.decoder.predict_proba_moments(
+            Moments(moments.second[picked], moments.first[self.channels], moments.n_times)
+        )
+
+
+class ModelSettings(DecoderSettings):
+    """A trained decoder, from its folder."""
+
+    kind: Literal["model"] = "model"
+    path: Path = Field(description="folder of the model")
+    adapt: bool = Field(
+        False, description="allow the stream's channels in another order or among others"
+    )
+    trusted: list[str] = Field(
+        [], description="further types that a scikit-learn model may hold, by their full names"
+    )
+
+    def build(self, info: StreamInfo) -> Decoder:
+        """Load the decoder and compare it with the processed stream; see `open`."""
+        return self.open(info)[0]
+
+    def open(
+        self,
+        info: StreamInfo,
+        processing: Sequence[Mapping[str, Any]] | None = None,
+        window: Mapping[str, Any] | None = None,
+    ) -> tuple[Decoder, str]:
+        """Load the decoder, compare it with the session, and name it for the decisions.
+
+        A name that ends in "+picked" says that channels were picked or put in
+        order for the model; the log says which.
+
+        Raises
+        ------
+        ModelError
+            It cannot be loaded, or does not fit.
+        """
+        decoder, manifest = load(self.path, self.trusted)
+        check(manifest, info, processing, window, any_order=self.adapt)
+        if manifest.ch_names == info.ch_names:
+            return decoder, manifest.model_id
+        channels = adaptation(manifest, info)
+        log.warning(
+            "model %s is adapted to stream '%s': it takes channels %s from %s",
+            manifest.model_id,
+            info.name,
+            ", ".join(manifest.ch_names),
+            ", ".join(info.ch_names),
+        )
+        picked = PickedMoments if isinstance(decoder, MomentsDecoder) else PickedChannels
+        return picked(decoder, channels), f"{manifest.model_id}+picked"
+
+
+def load_decoder(config: Config, info: StreamInfo) -> tuple[Decoder, str]:
+    """Make the decoder of a session, ready to decide, and its name for the decisions.
+
+    Parameters
+    ----------
+    config : Config
+        With a `decoder`.
+    info : StreamInfo
+        The stream after processing.
+
+    Raises
+    ------
+    ConfigError
+        No decoder is configured, it must be trained first, or it does not fit the stream.
+    ModelError
+        A model cannot be loaded, or was trained on something else.
+    """
+    settings = config.decoder
+    if settings is None:
+        raise ConfigError("this needs a decoder, but the configuration has no 'decoder'")
+    if isinstance(settings, ModelSettings):
+        processing = [stage.model_dump(mode="json") for stage in config.processing]
+        return settings.open(info, processing, config.window.model_dump(mode="json"))
+    decoder: Decoder = settings.build(info)
+    if not hasattr(decoder, "classes_"):
+        raise ConfigError(
+            f"decoder kind '{settings.kind}' must be trained before it can decide; train it with "
+            "'bci train' and set the decoder to {kind: model, path: FOLDER}"
+        )
+    return decoder, settings.kind

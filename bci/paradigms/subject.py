@@ -1,0 +1,189 @@
+"""A simulated participant: an EEG generator that sees the markers a person would see.
+
+For tests, demonstration and rehearsal without hardware. The person is drawn
+from the seed; `bci.paradigms.physiology` says where every value comes from.
+The decoder gets samples and nothing else: which target was attended is known
+to the one who sent the cue.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from bci.paradigms import scalp
+from bci.paradigms.ongoing import BLOCK, Ongoing
+from bci.paradigms.physiology import Physiology, draw_person
+from bci.paradigms.response import FlickerResponse, RolandicRhythms
+from bci.paradigms.speller import Target
+from bci.types import FloatArray
+
+#: The nine channels of the SSVEP literature.
+OCCIPITAL = ("Pz", "PO5", "PO3", "POz", "PO4", "PO6", "O1", "Oz", "O2")
+
+#: Nine channels over the hand areas.
+CENTRAL = ("FC3", "FC4", "C5", "C3", "Cz", "C4", "C6", "CP3", "CP4")
+
+#: Parts of the signal that come from the brain, and the others; their sum is the signal.
+BRAIN = ("background", "alpha", "rolandic", "ssvep")
+ARTIFACTS = ("drift", "sensor", "line", "blinks", "emg")
+
+
+class SimulatedSubject:
+    """EEG in µV, the same for any sizes of the calls that fetch it.
+
+    Parameters
+    ----------
+    targets : sequence of Target
+        The flickering targets that the person knows; empty: none.
+    snr : float or None
+        Power of the SSVEP at Oz over that of ongoing EEG (aperiodic and alpha)
+        there, 3 to 100 Hz: the wide-band SNR, linear. 0: the brain does not answer
+        to flicker. None: the value of the literature (0.086, −10.6 dB).
+    mu_snr : float or None
+        The same for the mu rhythm at rest at C3. 0: no rolandic rhythms, so
+        imagery changes nothing. None: 0.25, −6 dB.
+    sfreq : float
+        Hz, 100 or more.
+    ch_names : sequence of str
+        Labels of the 10-05 system.
+    seed : int
+        Of the person and of all that is random, 0 or more.
+    typical : Physiology
+        The population that the person is drawn from.
+
+    Raises
+    ------
+    ConfigError
+        A channel is not in the 10-05 system.
+    ValueError
+        Another argument is out of its range.
+    """
+
+    def __init__(
+        self,
+        targets: Sequence[Target] = (),
+        *,
+        snr: float | None = None,
+        mu_snr: float | None = None,
+        sfreq: float = 250.0,
+        ch_names: Sequence[str] = OCCIPITAL,
+        seed: int = 0,
+        typical: Physiology | None = None,
+    ) -> None:
+        p = Physiology() if typical is None else typical
+        self.snr = p.ssvep_snr if snr is None else snr
+        self.mu_snr = p.mu_snr if mu_snr is None else mu_snr
+        if not (self.snr >= 0.0 and self.mu_snr >= 0.0 and sfreq >= 100.0 and ch_names):
+            raise ValueError(
+                f"snr {snr} and mu_snr {mu_snr} must be 0 or more, sfreq {sfreq} at least 100 Hz, "
+                f"ch_names {ch_names} not empty"
+            )
+        self.sfreq, self.ch_names = float(sfreq), tuple(ch_names)
+        self.electrodes = scalp.positions(self.ch_names)
+        self.person = draw_person(p, np.random.default_rng([seed, 0]))
+        self._ongoing = Ongoing(self.electrodes, self.sfreq, p, self.person, seed)
+        self._flicker = FlickerResponse(
+            targets,
+            self.electrodes,
+            self.sfreq,
+            self.snr * self._ongoing.power("Oz"),
+            p,
+            self.person,
+            np.random.default_rng([seed, 5]),
+        )
+        self._rolandic = RolandicRhythms(
+            self.electrodes,
+            self.sfreq,
+            self.mu_snr * self._ongoing.power("C3"),
+            p,
+            self.person,
+            np.random.default_rng([seed, 6]),
+            np.random.default_rng([seed, 7]),
+        )
+        self.position = 0  #: index of the next sample
+        self._start = -BLOCK
+        self._fixed: dict[str, FloatArray] = {}
+        self._parts: dict[str, FloatArray] | None = None
+        self._total = np.empty((0, len(self.ch_names)))
+
+    @property
+    def snr_db(self) -> float:
+        """`snr` in dB; −inf where it is 0."""
+        return 10.0 * math.log10(self.snr) if self.snr > 0.0 else -math.inf
+
+    def see(self, value: str, index: int | None = None) -> None:
+        """A marker appears before the person's eyes.
+
+        Parameters
+        ----------
+        value : str
+            ``cue/<label>``, ``stim_on``, ``stim_off``, ``imagery_off``; what means nothing to
+            the person changes nothing.
+        index : int or None
+            Its sample; None: the next one. It may lie ahead.
+
+        Raises
+        ------
+        ValueError
+            `index` lies among samples already generated.
+        """
+        at = self.position if index is None else index
+        if at < self.position:
+            raise ValueError(
+                f"'{value}' at sample {at} comes too late: {self.position} samples are generated"
+            )
+        self._flicker.see(value, at)
+        self._rolandic.see(value, at)
+        self._parts = None
+
+    def generate(self, n: int) -> FloatArray:
+        """The next `n` samples, shape (n, n_channels), µV."""
+        result = np.empty((n, len(self.ch_names)))
+        for target, source in self._stretches(n):
+            result[target] = self._total[source]
+        return result
+
+    def generate_parts(self, n: int) -> dict[str, FloatArray]:
+        """As `generate`, by parts (`BRAIN` and `ARTIFACTS`); added in order they are the signal."""
+        result = {name: np.empty((n, len(self.ch_names))) for name in (*BRAIN, *ARTIFACTS)}
+        for target, source in self._stretches(n):
+            assert self._parts is not None
+            for name, part in result.items():
+                part[target] = self._parts[name][source]
+        return result
+
+    def _stretches(self, n: int) -> Iterator[tuple[slice, slice]]:
+        """Where the next `n` samples go, and where they stand in the current block."""
+        done = 0
+        while done < n:
+            if self.position >= self._start + BLOCK:
+                self._next_block()
+            if self._parts is None:
+                self._answer()
+            at = self.position - self._start
+            step = min(n - done, BLOCK - at)
+            yield slice(done, done + step), slice(at, at + step)
+            self.position += step
+            done += step
+
+    def _next_block(self) -> None:
+        self._start += BLOCK
+        self._fixed = self._ongoing.next()
+        self._rolandic.advance()
+        self._parts = None
+
+    def _answer(self) -> None:
+        """Compute the block with all events seen so far."""
+        parts = {
+            **self._fixed,
+            "rolandic": self._rolandic.block(self._start),
+            "ssvep": self._flicker.block(self._start),
+        }
+        self._parts = {name: parts[name] for name in (*BRAIN, *ARTIFACTS)}
+        total = np.zeros((BLOCK, len(self.ch_names)))
+        for part in self._parts.values():
+            total += part
+        self._total = total

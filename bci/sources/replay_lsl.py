@@ -1,0 +1,164 @@
+"""A recording streamed to the lab network by LSL, as the device would have done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from threading import Event
+from typing import Any
+
+import numpy as np
+
+from bci.errors import ConfigError, MissingDependency, SourceError
+from bci.sources.files import Recording
+from bci.types import SampleArray
+
+__all__ = ["stream_to_lsl"]
+
+_UNITS = dict.fromkeys(("eeg", "eog", "emg", "ecg"), "microvolts")
+
+
+def stream_to_lsl(
+    recording: Recording,
+    speed: float = 1.0,
+    chunk: int = 16,
+    name: str | None = None,
+    wait_for_consumers: bool = True,
+    stop: Event | None = None,
+    *,
+    marker_grace_s: float = 2.0,
+    linger_s: float = 2.0,
+    progress: Callable[[int], None] | None = None,
+) -> int:
+    """Stream a recording by an EEG outlet and, where it has markers, a Markers outlet.
+
+    Sample i is stamped ``t0 + i / sfreq`` and sent, with its chunk complete, at
+    ``t0 + i / (sfreq * speed)``; a marker is stamped with the time of its sample
+    and sent before the chunk that holds it. Samples travel as float32 where
+    that is exact, else as float64, so a consumer gets what an offline reader of
+    the file gets. Breaks of the recording are closed up.
+
+    Parameters
+    ----------
+    recording : Recording
+    speed : float
+        Times real speed, above 0.
+    chunk : int
+        Samples sent at once.
+    name : str, optional
+        Name of the EEG outlet; None: the recording's own. The markers' outlet is
+        called ``<name>-markers``.
+    wait_for_consumers : bool
+        Send nothing before someone receives the EEG stream; then wait at most
+        `marker_grace_s` seconds more for someone to receive the markers.
+    stop : threading.Event, optional
+        Set from another thread: ends the streaming.
+    linger_s : float
+        At the end the outlets stay open so long, in seconds, or until nobody
+        receives any more, because closing them drops what is still in flight.
+    progress : callable, optional
+        Called with the number of samples sent so far.
+
+    Returns
+    -------
+    int
+        Number of samples sent.
+
+    Raises
+    ------
+    ConfigError
+        `speed` or `chunk` is not above 0.
+    MissingDependency
+        liblsl cannot be loaded.
+    """
+    if speed <= 0 or chunk < 1:
+        raise ConfigError(f"speed and chunk must be above 0; found {speed} and {chunk}")
+    pylsl = _pylsl()
+    stop = stop or Event()
+    name = name or recording.info.name or recording.path.stem
+    data = _smallest_exact(recording.data)
+    eeg, markers = _outlets(pylsl, recording, data, name)
+    if wait_for_consumers:
+        _wait_for(eeg, stop)
+        if markers is not None:
+            _wait_for(markers, stop, marker_grace_s)
+    sent = 0
+    sfreq = recording.info.sfreq
+    t0 = pylsl.local_clock()
+    while sent < len(data):
+        end = min(sent + chunk, len(data))
+        if stop.wait(max(0.0, t0 + (end - 1) / (sfreq * speed) - pylsl.local_clock())):
+            return sent
+        for piece in recording.pieces(sent, end):
+            for marker in piece.markers:
+                assert markers is not None
+                markers.push_sample([marker.value], t0 + (marker.index or 0) / sfreq)
+        eeg.push_chunk(data[sent:end], (t0 + np.arange(sent, end) / sfreq).tolist())
+        sent = end
+        if progress is not None:
+            progress(sent)
+    _linger(eeg, stop, linger_s)
+    return sent
+
+
+def _pylsl() -> Any:
+    try:
+        import pylsl  # noqa: PLC0415 -- liblsl may fail to load
+    except (ImportError, OSError, RuntimeError) as error:
+        raise MissingDependency(
+            f"streaming by LSL needs liblsl, which cannot be loaded ({error}); "
+            "install it with: pip install pylsl, or replay without --lsl"
+        ) from error
+    return pylsl
+
+
+def _smallest_exact(data: SampleArray) -> SampleArray:
+    """Samples as float32 where no value changes by it."""
+    with np.errstate(over="ignore"):
+        single = data.astype(np.float32)
+    return single if np.array_equal(single, data, equal_nan=True) else data.astype(np.float64)
+
+
+def _outlets(pylsl: Any, recording: Recording, data: SampleArray, name: str) -> tuple[Any, Any]:
+    """The outlet of the samples, and that of the markers or None."""
+    kind = pylsl.cf_float32 if data.dtype == np.float32 else pylsl.cf_double64
+    identity = recording.info.source_id or f"bci-replay-{recording.path.stem}"
+    sfreq, n_channels = recording.info.sfreq, recording.info.n_channels
+    try:
+        info = pylsl.StreamInfo(name, "EEG", n_channels, sfreq, kind, identity)
+        _describe(info, recording)
+        eeg = pylsl.StreamOutlet(info)
+        if not recording.markers:
+            return eeg, None
+        info = pylsl.StreamInfo(
+            f"{name}-markers", "Markers", 1, 0.0, pylsl.cf_string, f"{identity}-markers"
+        )
+        return eeg, pylsl.StreamOutlet(info)
+    except RuntimeError as error:
+        raise SourceError(f"{recording.path}: no LSL outlet can be opened: {error}") from error
+
+
+def _describe(info: Any, recording: Recording) -> None:
+    """Channel labels, units, types and positions by the XDF "EEG Meta Data" convention."""
+    channels = info.desc().append_child("channels")
+    for label, kind in zip(recording.info.ch_names, recording.info.ch_types, strict=True):
+        channel = channels.append_child("channel")
+        channel.append_child_value("label", label)
+        channel.append_child_value("type", kind.upper())
+        if kind in _UNITS:
+            channel.append_child_value("unit", _UNITS[kind])
+        if label in recording.info.positions:
+            location = channel.append_child("location")
+            for axis, metres in zip("XYZ", recording.info.positions[label], strict=True):
+                location.append_child_value(axis, f"{1000.0 * metres:.4f}")  # millimetres
+
+
+def _wait_for(outlet: Any, stop: Event, at_most_s: float = float("inf")) -> None:
+    waited = 0.0
+    while not outlet.have_consumers() and waited < at_most_s and not stop.wait(0.02):
+        waited += 0.02
+
+
+def _linger(outlet: Any, stop: Event, seconds: float) -> None:
+    waited = 0.0
+    while outlet.have_consumers() and waited < seconds and not stop.wait(0.02):
+        waited += 0.02

@@ -1,0 +1,154 @@
+"""What holds for each kind of stage: any chunking gives the same output."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from bci import registry
+from bci.dsp import Stage
+from bci.dsp.chain import Chain
+from bci.types import Flag
+
+#: At least one entry for each kind that is registered; settings beside `kind`.
+CASES: dict[str, list[dict[str, Any]]] = {
+    "bandpass": [{"low_hz": 1.0, "high_hz": 40.0}, {"low_hz": 8, "high_hz": 12, "order": 2}],
+    "highpass": [{"freq_hz": 0.5}],
+    "lowpass": [{"freq_hz": 30.0, "order": 5}],
+    "notch": [{}, {"freq_hz": 20.0, "harmonics": 10}],
+    "reference": [
+        {"mode": "average"},
+        {"mode": "channel", "channels": ["P3", "P4"]},
+        {"mode": "bipolar", "pairs": [["O1", "Oz"], ["Oz", "C3"], ["O1", "C3"]]},
+    ],
+    "resample": [{"sfreq": 125.0}, {"sfreq": 256.0}, {"sfreq": 50}, {"sfreq": 200}],
+    "pick": [{"channels": ["Oz", "C3", "TRIG"]}],
+    "bad_channels": [
+        {"block_s": 0.5, "bad_after": 1, "good_after": 2},
+        {"block_s": 0.33, "bad_after": 2, "action": "exclude", "always": ["Cz"]},
+    ],
+    "amplitude": [{"max_uv": 400.0}, {"max_uv": 400.0, "pad_s": 0.25}],
+}
+#: Stages whose sums depend on the length of a chunk in the last digits; all others are exact.
+INEXACT = {"resample"}
+
+FLAGS = (
+    Flag(20, 21, "non-finite"),
+    Flag(400, 460, "bad-channel", "C3", False),
+    Flag(450, 451, "bad-channel", "Cz", False),
+    Flag(1790, 1800, "gap"),
+)
+ALL = [
+    pytest.param(kind, case, id=f"{kind}-{i}")
+    for kind, cases in CASES.items()
+    for i, case in enumerate(cases)
+]
+CUTS = st.lists(st.integers(0, 1800), max_size=12)
+
+
+def build(kind: str, case: dict[str, Any]) -> Stage:
+    cls = registry.find("stage", kind)
+    assert cls is not None
+    stage: Stage = cls.model_validate({"kind": kind, **case}).build()
+    return stage
+
+
+def assert_same(kind: str, whole: Any, cut: Any) -> None:
+    assert cut.start == whole.start
+    if kind in INEXACT:
+        scale = np.abs(whole.data).max()
+        np.testing.assert_allclose(cut.data, whole.data, rtol=0, atol=1e-12 * scale)
+    else:
+        np.testing.assert_array_equal(cut.data, whole.data)
+    assert cut.flagged.keys() == whole.flagged.keys()
+    for key, mask in whole.flagged.items():
+        np.testing.assert_array_equal(cut.flagged[key], mask, err_msg=str(key))
+
+
+def test_every_registered_kind_is_here() -> None:
+    assert sorted(CASES) == registry.kinds("stage")
+
+
+@pytest.mark.parametrize(("kind", "case"), ALL)
+def test_any_chunking_gives_the_same_output(kind, case, info, recording, run) -> None:
+    stage = build(kind, case)
+    assert isinstance(stage, Stage)
+
+    @settings(max_examples=12, deadline=None, derandomize=True)
+    @given(cuts=CUTS, start=st.integers(0, 10_000))
+    @example(cuts=[], start=0)
+    @example(cuts=list(range(0, 1801)), start=77)  # an empty chunk, then one sample each
+    @example(cuts=[0, 0, 900, 900, 900, 1800], start=3)
+    def check(cuts: list[int], start: int) -> None:
+        flags = [Flag(f.start + start, f.stop + start, *_rest(f)) for f in FLAGS]
+        stage.reset(info, start)
+        whole = run(stage, recording, (), start, flags)
+        after = stage.reset(info, start)  # the same object again: nothing is left of before
+        assert whole.data.shape[1] == after.n_channels == len(after.ch_types)
+        assert_same(kind, whole, run(stage, recording, cuts, start, flags))
+
+    check()
+
+
+def _rest(flag: Flag) -> tuple[str, str | None, bool]:
+    return flag.reason, flag.channel, flag.rejects
+
+
+@pytest.mark.parametrize(("kind", "case"), ALL)
+def test_rejecting_flags_are_passed_on(kind, case, info, recording, run) -> None:
+    stage = build(kind, case)
+    stage.reset(info, 0)
+    out = run(stage, recording, [13, 21, 20, 800], 0, FLAGS)
+    assert out.flagged["non-finite", None, True].any()
+    assert out.flagged["gap", None, True].any()
+
+
+@pytest.mark.parametrize(("kind", "case"), ALL)
+def test_no_output_depends_on_later_input(kind, case, info, recording, run) -> None:
+    stage = build(kind, case)
+    stage.reset(info, 0)
+    whole = run(stage, recording)
+    changed = recording.copy()
+    changed[1000:] = changed[1000:] * -3 + 1
+    stage.reset(info, 0)
+    other = run(stage, changed)
+    stage.reset(info, 0)
+    n = len(run(stage, recording[:1000]).data)
+    np.testing.assert_array_equal(other.data[:n], whole.data[:n])
+    for key, mask in whole.flagged.items():
+        if key in other.flagged:
+            np.testing.assert_array_equal(other.flagged[key][:n], mask[:n])
+        else:
+            assert not mask[:n].any()
+
+
+@pytest.mark.parametrize(("kind", "case"), ALL)
+def test_float32_is_taken_and_computed_in_float64(kind, case, info, recording, run) -> None:
+    stage = build(kind, case)
+    single = recording[:600].astype(np.float32)
+    stage.reset(info, 0)
+    expected = run(stage, single.astype(np.float64), [100, 333])
+    stage.reset(info, 0)
+    assert_same("exact", expected, run(stage, single, [100, 333]))
+
+
+@pytest.mark.parametrize(("kind", "case"), ALL)
+def test_delay_is_stated(kind, case, info) -> None:
+    stage = build(kind, case)
+    stage.reset(info, 0)
+    assert 0 <= stage.delay_s < 1
+
+
+@settings(max_examples=15, deadline=None, derandomize=True)
+@given(cuts=CUTS, start=st.integers(0, 10_000))
+def test_any_chunking_of_a_chain(cuts, start, info, recording, run) -> None:
+    kinds = ["amplitude", "bad_channels", "notch", "bandpass", "reference", "resample", "lowpass"]
+    chain = Chain([build(kind, CASES[kind][0]) for kind in kinds])
+    chain.reset(info, start)
+    whole = run(chain, recording, (), start)
+    chain.reset(info, start)
+    assert_same("resample", whole, run(chain, recording, cuts, start))

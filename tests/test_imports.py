@@ -1,0 +1,35 @@
+"""What loads what: the command line answers at once, and directions of import hold."""
+
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = ("torch", "mne", "sklearn", "pyriemann", "scipy", "PySide6", "pylsl", "brainflow")
+
+
+def modules_after(statement):
+    code = f"import sys; {statement}; print(*sorted({{m.split('.')[0] for m in sys.modules}}))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize(
+    "statement", ["import bci", "import bci.cli", "import bci.types, bci.registry, bci.config"]
+)
+def test_light_modules_load_nothing_heavy(statement):
+    assert not modules_after(statement) & set(HEAVY)
+
+
+def test_help_loads_nothing_heavy():
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "bci.cli", "--help"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    loaded = {line.rsplit("|", 1)[-1].strip().split(".")[0] for line in done.stderr.splitlines()}
+    assert not loaded & set(HEAVY)
+    assert "replay" in done.stdout
+
+
+def test_the_engine_needs_neither_qt_nor_torch():
+    assert not modules_after("import bci.session") & {"torch", "PySide6", "pyqtgraph"}

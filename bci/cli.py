@@ -56,7 +56,8 @@ def _load(path: Path, overrides: list[str] | None) -> Config:
 def demo(
     phrase: Annotated[str, typer.Option(help="What the simulated subject spells.")] = "HELLO BCI",
     snr: Annotated[
-        float, typer.Option(min=0.0, help="Strength of the simulated brain's answer; 0: none.")
+        float,
+        typer.Option(min=0.0, help="Power of the brain's answer, 1: as in the literature; 0: none."),
     ] = 1.0,
     seed: Annotated[int, typer.Option(help="The same seed gives the same decisions.")] = 1,
     out: Annotated[Path, typer.Option(help="Folder for recording and decisions.")] = Path(

@@ -293,6 +293,8 @@ class Link:
         self._since = 0.0  # when the present inlet was made
         self._strangers: set[str] = set()
         self.connected = False
+        #: When the present connection was made, local clock.
+        self.connected_at = 0.0
         #: (time, offset): clock offset, seconds, added to all stamps from then on.
         self.offsets: list[tuple[float, float]] = []
 
@@ -384,7 +386,8 @@ class Link:
             self.drop()
             raise
         self.connected = True
-        self.offsets.append((now(), self._inlet.offset))
+        self.connected_at = now()
+        self.offsets.append((self.connected_at, self._inlet.offset))
         return True
 
     def _warn_of_strangers(self, seen: list[StreamSummary]) -> None:

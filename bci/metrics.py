@@ -7,7 +7,6 @@ trials that a session has; a score is never shown without one of them.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from os.path import commonprefix
 
 import numpy as np
 from scipy.special import bdtrc, ndtri, xlog1py, xlogy
@@ -111,6 +110,16 @@ def chance_p_value(hits: int, n: int, n_classes: int) -> float:
     return 1.0 if hits == 0 else float(bdtrc(hits - 1, n, 1.0 / n_classes))
 
 
+def n_correct(text: str, phrase: str) -> int:
+    """Count the characters of `text` that are right: the beginning it shares with `phrase`."""
+    shared = 0
+    for typed, wanted in zip(text, phrase, strict=False):
+        if typed != wanted:
+            break
+        shared += 1
+    return shared
+
+
 def correct_characters_per_minute(text: str, phrase: str, seconds: float) -> float:
     """Correctly typed characters per minute; errors cost what deleting them took.
 
@@ -124,7 +133,7 @@ def correct_characters_per_minute(text: str, phrase: str, seconds: float) -> flo
     """
     if not seconds > 0.0:
         raise ValueError(f"typing speed over {seconds} s is not defined")
-    return 60.0 * len(commonprefix([text, phrase])) / seconds
+    return 60.0 * n_correct(text, phrase) / seconds
 
 
 def latency_percentiles(

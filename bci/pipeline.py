@@ -96,15 +96,16 @@ class Pipeline:
         self.position = 0
         self.paused = False
         self.n_decoder_errors = 0
-        self._last = np.zeros(self.adapter_info.n_channels)
+        self._names = info.ch_names
+        self._last = np.zeros(info.n_channels)
         self._pending: list[tuple[int, int, Event]] = []
         self._order = count()
         self._seq = 0
         self.use(decoder, model)
 
     def _reset(self, start: int) -> StreamInfo:
-        self.adapter_info = self.adapter.reset(self.raw_info, start)
-        return self.chain.reset(self.adapter_info, ceil(start * self.adapter.ratio))
+        adapted = self.adapter.reset(self.raw_info, start)
+        return self.chain.reset(adapted, ceil(start * self.adapter.ratio))
 
     def use(self, decoder: Decoder | None, model: str) -> None:
         """Decide by `decoder` (before the first sample; later push a `DecoderSwap`)."""
@@ -191,7 +192,7 @@ class Pipeline:
     # --- samples to windows --------------------------------------------------------------------
 
     def _process(self, chunk: Chunk) -> Iterator[Window]:
-        self.cutter.add(self.chain(self._finite(self.adapter(chunk))))
+        self.cutter.add(self.chain(self.adapter(self._finite(chunk))))
         yield from self.cutter.due()
 
     def _finite(self, chunk: Chunk) -> Chunk:
@@ -205,21 +206,20 @@ class Pipeline:
         if np.isfinite(data.sum()):  # a NaN or infinity anywhere shows in the sum
             self._last = data[-1]
             return chunk
-        good = np.isfinite(data)
-        rows = np.where(good, np.arange(1, len(data) + 1)[:, None], 0)
-        np.maximum.accumulate(rows, axis=0, out=rows)  # row of the last good value; 0: before
-        held = np.vstack([self._last, np.where(good, data, 0.0)])
-        data = np.take_along_axis(held, rows, axis=0)
+        data = np.array(data, dtype=np.float64)
+        flags = list(chunk.flags)
+        for k in np.flatnonzero(~np.isfinite(data).all(axis=0)):
+            good = np.isfinite(data[:, k])
+            rows = np.maximum.accumulate(np.where(good, np.arange(1, len(data) + 1), 0))
+            held = np.concatenate([self._last[k : k + 1], data[:, k]])
+            data[:, k] = held[rows]  # row 0: the last good value of the chunk before
+            edges = np.flatnonzero(np.diff(np.concatenate([[True], good, [True]])))
+            flags += [
+                Flag(chunk.start + int(a), chunk.start + int(b), "non-finite", self._names[k])
+                for a, b in edges.reshape(-1, 2)
+            ]
         self._last = data[-1]
-        bad = np.flatnonzero(~good.all(axis=1))
-        edges = np.flatnonzero(np.diff(bad) > 1)
-        starts = bad[np.r_[0, edges + 1]] if len(bad) else bad
-        stops = bad[np.r_[edges, -1]] + 1 if len(bad) else bad
-        flags = tuple(
-            Flag(chunk.start + int(a), chunk.start + int(b), "non-finite")
-            for a, b in zip(starts, stops, strict=True)
-        )
-        return replace(chunk, data=data, flags=chunk.flags + flags)
+        return replace(chunk, data=data, flags=tuple(flags))
 
     # --- windows to decisions --------------------------------------------------------------------
 

@@ -6,8 +6,8 @@ again, each before the same sample; without one, the recording's markers are.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
-from itertools import chain, repeat
 from pathlib import Path
 
 from bci import eventlog
@@ -15,7 +15,7 @@ from bci.decoders.artifact import load
 from bci.eventlog import LoggedEvent, SwapRecord
 from bci.recording.layout import beside, parse
 from bci.sources.files import Recording
-from bci.types import Chunk, DecoderSwap, Event, Marker
+from bci.types import Chunk, DecoderSwap, Event
 
 #: Samples pushed at once when nobody says otherwise.
 CHUNK = 1000
@@ -35,24 +35,20 @@ def events(
     log : sequence of events or None
         The session's event log; None: the recording's own markers.
     chunk : int or sequence of int
-        Samples at once; the last of a sequence is repeated.
+        Samples at once; several sizes are used in turn.
     models : path or None
         Folder of the artifacts that a `decoder_swap` of the log names.
     """
     if log is None:
-        log = [Marker(m.index, m.index, m.value) for m in recording.markers if m.index is not None]
-    waiting = sorted(log, key=lambda event: event.at)
-    sizes = repeat(chunk) if isinstance(chunk, int) else chain(chunk, repeat(chunk[-1]))
-    start = i = 0
-    n_samples = len(recording.data)
-    while start < n_samples:
-        stop = min(n_samples, start + max(0, next(sizes)))
-        while i < len(waiting) and waiting[i].at <= stop:
-            yield _event(waiting[i], models)
-            i += 1
-        yield Chunk(start, recording.data[start:stop])
-        start = stop
-    for event in waiting[i:]:
+        yield from recording.events(chunk)
+        return
+    waiting = deque(sorted(log, key=lambda event: event.at))
+    for part in recording.events(chunk):
+        if isinstance(part, Chunk):
+            while waiting and waiting[0].at < part.stop:
+                yield _event(waiting.popleft(), models)
+            yield part
+    for event in waiting:
         yield _event(event, models)
 
 
@@ -71,7 +67,7 @@ def session_events(
         recording,
         eventlog.read(log) if log is not None else None,
         chunk,
-        run.models if run is not None else None,
+        run.models if run is not None else Path(path).parent / "models",
     )
 
 

@@ -55,8 +55,11 @@ from bci.types import (
 log = logging.getLogger(__name__)
 
 OPEN_TIMEOUT_S = 60.0
+OUTPUT_TIMEOUT_S = 5.0
 #: Data that may wait for the decoder before it jumps to the newest, seconds.
 BACKLOG_S = 5.0
+#: Where the token for control lies while the API runs.
+TOKEN_FILE = ".bci-token"
 #: Markers that may wait for the first samples.
 MAX_EARLY_MARKERS = 1000
 
@@ -183,7 +186,10 @@ class Session:
     def _open_outputs(self) -> None:
         labels = self._pipeline.classes
         for output in self._outputs:
-            output.open(labels)
+            output.start(labels)
+        for output in self._outputs:
+            if not output.wait_open(OUTPUT_TIMEOUT_S):
+                raise BciError(f"output {output.name} does not open: {output.last_error}")
 
     def _open_markers(self) -> None:
         if self._marker_inlet is None:
@@ -200,8 +206,11 @@ class Session:
             return
         from bci.api.server import ApiServer  # noqa: PLC0415 -- FastAPI only where it serves
 
-        folder = self._record.paths.folder if self._record is not None else None
-        self._api = ApiServer(self, self.config.api, folder)
+        api = self.config.api
+        folder = self._record.paths.folder if self._record is not None else Path.cwd()
+        self._api = ApiServer(
+            self, api.host, api.port, token=api.token, token_file=folder / TOKEN_FILE
+        )
         self._api.start()
         log.info("API on %s", self._api.url)
 
@@ -364,7 +373,17 @@ class Session:
             "paused": pipeline.paused,
             "calibration": None if self._trainer is None else self._trainer.status(),
             "recording": None if self._record is None else self._record.status(),
-            "outputs": [output.status() for output in self._outputs],
+            "outputs": [
+                {
+                    "name": o.name,
+                    "sent": o.n_sent,
+                    "dropped": o.n_dropped,
+                    "errors": o.n_errors,
+                    "waiting": o.backlog,
+                    "last_error": o.last_error,
+                }
+                for o in self._outputs
+            ],
             "telemetry": self.telemetry.snapshot(),
         }
 

@@ -184,6 +184,7 @@ class DecisionFeed:
             return oldest
         await send(entry.encoded())
         client.sent += 1
+        self._places[id(client)] = place + 1
         await asyncio.sleep(0)  # others take their turn, and the GIL is let go
         return place + 1
 

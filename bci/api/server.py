@@ -31,6 +31,7 @@ _log = logging.getLogger(__name__)
 #: Seconds that clients get to take the last decisions when the server stops.
 _DRAIN_S = 0.5
 _START_S = 10.0
+_SEND_BUFFER = 256 * 1024
 _HEADERS = [
     ("X-Content-Type-Options", "nosniff"),
     ("X-Frame-Options", "DENY"),
@@ -186,7 +187,7 @@ class _Server(uvicorn.Server):
                 proxy_headers=False,
                 server_header=False,
                 headers=_HEADERS,
-                timeout_graceful_shutdown=1,
+                timeout_graceful_shutdown=2,
             )
         )
         self.ready = threading.Event()
@@ -202,15 +203,14 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         await self._decisions.finish(_DRAIN_S)
+        # uvicorn waits for clients that say nothing and take nothing; they get this long
+        asyncio.get_running_loop().call_later(_DRAIN_S, self.abort)
         await super().shutdown(sockets)
-        for connection in list(self.server_state.connections):
-            connection.transport.abort()
-        await asyncio.sleep(0)  # lets each connection notice
 
-    def abort(self, address: Any) -> None:
-        """Break the connection of the client at `address` (host, port)."""
+    def abort(self, address: Any = None) -> None:
+        """Break the connection of the client at `address` (host, port); None: all of them."""
         for connection in list(self.server_state.connections):
-            if getattr(connection, "client", None) == address:
+            if address in (None, getattr(connection, "client", None)):
                 connection.transport.abort()
 
 
@@ -220,7 +220,10 @@ def _listen(host: str, port: int) -> socket.socket:
         family, _, _, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-        return socket.create_server(address[:2], family=family, backlog=128)
+        listener = socket.create_server(address[:2], family=family, backlog=128)
+        # inherited by connections: what a slow display gets late is bounded, too
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
+        return listener
     except OSError as error:
         raise ConfigError(f"the API cannot listen on {host}:{port}: {_advice(error)}") from error
 

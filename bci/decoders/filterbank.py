@@ -43,6 +43,13 @@ def design(
     order: int,
     ripple: float,
 ) -> FilterBank:
+    """Design a filter bank; the parameters are those of `bci.decoders.FBCCA`.
+
+    Raises
+    ------
+    ValueError
+        Stimulus frequencies or low edges do not fit the sampling rate.
+    """
     top = min(high, 0.9 * sfreq / 2)  # a filter needs room below the Nyquist frequency
     lowest, highest = min(frequencies), max(frequencies)
     if lowest <= 0 or highest >= top:

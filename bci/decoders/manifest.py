@@ -91,7 +91,7 @@ def training_hash(X: FloatArray, y: ArrayLike) -> str:
 def describe_processing(
     settings: Sequence[Settings], stages: Sequence[Any] = ()
 ) -> tuple[dict[str, Any], ...]:
-    """List the settings of each stage, with its `sos` as "coefficients" where the built stage has them.
+    """List the settings of each stage, with "coefficients" where the built stage has a `sos`.
 
     Parameters
     ----------

@@ -203,9 +203,9 @@ class TangentSpaceLR(_CovarianceClassifier):
         whitened = self.whitener_ @ self._full_rank(covariances, n_times) @ self.whitener_
         values, vectors = np.linalg.eigh(whitened)
         logs = (vectors * np.log(_checked(values))[:, None, :]) @ vectors.swapaxes(1, 2)
-        n_rows = len(self.weights_)
-        logits = logs.reshape(len(logs), -1) @ self.weights_.reshape(n_rows, -1).T + self.intercept_
-        if n_rows == 1:  # two classes: the log-odds of the second
+        size = logs.shape[1] * logs.shape[2]
+        logits = logs.reshape(-1, size) @ self.weights_.reshape(-1, size).T + self.intercept_
+        if logits.shape[1] == 1:  # two classes: the log-odds of the second
             return np.concatenate([np.zeros_like(logits), logits], axis=1)
         return logits  # type: ignore[no-any-return]
 

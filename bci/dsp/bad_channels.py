@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from bci.config import StageSettings
-from bci.dsp.channels import Columns, eeg_columns, find_columns
+from bci.dsp.channels import Columns, eeg_columns, find_eeg
 from bci.dsp.splines import Splines
 from bci.errors import ConfigError
 from bci.types import Chunk, Flag, FloatArray, StreamInfo
@@ -140,7 +140,7 @@ class BadChannelRepair:
                 f"bad_channels: block_s of {settings.block_s:g} s is {self._length} samples at "
                 f"sfreq {info.sfreq:g} Hz; at least {MIN_BLOCK} are needed to judge a channel"
             )
-        self._always = np.isin(self._eeg, find_columns(info, settings.always, "bad_channels"))
+        self._always = np.isin(self._eeg, find_eeg(info, settings.always, "bad_channels"))
         self._judge = Judge(settings, self._length, info.sfreq)
         self._block = np.empty((self._length, len(self._eeg)))
         self._filled = 0

@@ -51,6 +51,18 @@ def find_columns(info: StreamInfo, names: Sequence[str], asked_by: str) -> Colum
     return np.array([known[name] for name in names], dtype=np.intp)
 
 
+def find_eeg(info: StreamInfo, names: Sequence[str], asked_by: str) -> Columns:
+    """As `find_columns`, for channels that must be EEG."""
+    columns = find_columns(info, names, asked_by)
+    for i in columns:
+        if info.ch_types[i] != "eeg":
+            raise ConfigError(
+                f"{asked_by}: channel '{info.ch_names[i]}' is of type '{info.ch_types[i]}', and "
+                "only EEG channels take part; name another or set its type in channels.types"
+            )
+    return columns
+
+
 def _missing(name: str, info: StreamInfo, asked_by: str) -> str:
     folded = {known.casefold(): known for known in info.ch_names}
     near = difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=0.5)

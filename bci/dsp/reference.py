@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from bci.config import StageSettings
-from bci.dsp.channels import Columns, eeg_columns, eeg_rank, find_columns
+from bci.dsp.channels import Columns, eeg_columns, eeg_rank, find_eeg
 from bci.errors import ConfigError
 from bci.types import Chunk, Flag, FloatArray, StreamInfo
 
@@ -103,7 +103,7 @@ class ChannelReference(_Subtracted):
 
     def reset(self, info: StreamInfo, start: int = 0) -> StreamInfo:
         """See `Stage.reset`."""
-        self._references = _eeg_named(info, self._names)
+        self._references = find_eeg(info, self._names, "reference")
         return super().reset(info, start)
 
     def __call__(self, chunk: Chunk) -> Chunk:
@@ -127,8 +127,8 @@ class BipolarReference:
 
     def reset(self, info: StreamInfo, start: int = 0) -> StreamInfo:
         """See `Stage.reset`."""
-        self._plus = _eeg_named(info, [a for a, _ in self._pairs])
-        self._minus = _eeg_named(info, [b for _, b in self._pairs])
+        self._plus = find_eeg(info, [a for a, _ in self._pairs], "reference")
+        self._minus = find_eeg(info, [b for _, b in self._pairs], "reference")
         self._others = np.flatnonzero(np.array(info.ch_types) != "eeg")
         names = {f"{a}-{b}": (a, b) for a, b in self._pairs}
         self._derived = {
@@ -179,14 +179,3 @@ class BipolarReference:
             else:
                 renamed.extend(replace(flag, channel=name) for name in derived)
         return tuple(renamed)
-
-
-def _eeg_named(info: StreamInfo, names: list[str] | tuple[str, ...]) -> Columns:
-    columns = find_columns(info, names, "reference")
-    for i in columns:
-        if info.ch_types[i] != "eeg":
-            raise ConfigError(
-                f"reference: channel '{info.ch_names[i]}' is of type '{info.ch_types[i]}', and "
-                "only EEG channels take part; name another or set its type in channels.types"
-            )
-    return columns

@@ -28,7 +28,8 @@ class Colour:
     def __call__(self, white: FloatArray) -> FloatArray:
         """Filter the next samples of all rows, shape (n_rows, n_times)."""
         coloured, self.state = signal.sosfilt(self.sos, white, axis=-1, zi=self.state)
-        return coloured  # type: ignore[no-any-return]
+        result: FloatArray = coloured
+        return result
 
     def psd(self, frequencies: FloatArray) -> FloatArray:
         """One-sided power spectral density of the output, per Hz."""
@@ -42,7 +43,8 @@ def power_law(exponent: float, psd_1hz: float, knee_hz: float, sfreq: float) -> 
 
     Real poles and zeros alternate at equal distances on the logarithmic
     frequency axis, so that the slope lies between that of none and that of one
-    pole; accurate to 0.5 dB up to 80 % of half the sampling rate [1]_.
+    pole [1]_. For exponents of 1 to 2 the PSD is within 0.4 dB of the wanted one from 2 Hz to
+    a sixth of the sampling rate, and flattens above (2 to 4 dB too much at 45 % of it).
 
     References
     ----------
@@ -59,7 +61,8 @@ def power_law(exponent: float, psd_1hz: float, knee_hz: float, sfreq: float) -> 
     wanted = psd_1hz / fitted**exponent
     excess = np.mean(np.log(Colour(sos, sfreq, 1).psd(fitted) / wanted))
     sos[0, :3] *= np.exp(-0.5 * excess)
-    return sos  # type: ignore[no-any-return]
+    result: FloatArray = sos
+    return result
 
 
 def rhythm(centre_hz: float, width_hz: float, sfreq: float) -> FloatArray:

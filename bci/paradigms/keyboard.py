@@ -8,7 +8,6 @@ target of every page takes back: it closes a page, or deletes the last letter.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -94,7 +93,7 @@ class Keyboard:
     page: str = HOME
 
     def key(self, label: str) -> Key:
-        """What the target `label` does now.
+        """Look up what the target `label` does now.
 
         Raises
         ------
@@ -106,7 +105,7 @@ class Keyboard:
         return self.layout.pages[self.page][self.layout.labels.index(label)]
 
     def select(self, label: str) -> Keyboard:
-        """The state after the target `label` was selected."""
+        """Return the state after the target `label` was selected."""
         key = self.key(label)
         match key.action:
             case "type":
@@ -118,7 +117,7 @@ class Keyboard:
         return self
 
     def undo(self) -> Keyboard:
-        """The state after taking back: the open page is closed, else the last symbol deleted."""
+        """Return the state after taking back: the page closed, or else the last symbol deleted."""
         if self.page != HOME:
             return replace(self, page=HOME)
         return replace(self, text=self.text[:-1])
@@ -171,11 +170,6 @@ class Keyboard:
 
     def _page_with(self, symbol: str) -> str:
         return next(page for page in self.layout.pages if self.layout.find(page, "type", symbol))
-
-
-def n_correct(text: str, phrase: str) -> int:
-    """Characters of `text` that are right: the length of the beginning it shares with `phrase`."""
-    return len(os.path.commonprefix([text, phrase]))
 
 
 def _captioned(symbol: str) -> Key:

@@ -81,7 +81,7 @@ class Ongoing:
         return float(np.trapezoid(density, f))
 
     def next(self) -> dict[str, FloatArray]:
-        """The next block: parts of shape (BLOCK, n_channels)."""
+        """Make the next block: parts of shape (BLOCK, n_channels)."""
         n, p = self._n, self._p
         rows = np.cumsum([n, len(ALPHA_SITES), n, n])
         white = self._noise.standard_normal((rows[-1] + len(MUSCLE_SITES), BLOCK))
@@ -103,7 +103,8 @@ def spatial_mixing(electrodes: FloatArray, typical: Physiology) -> FloatArray:
     d = scalp.distances(electrodes, electrodes)
     correlation = np.exp(-((d / typical.correlation_length) ** typical.correlation_power))
     correlation[np.diag_indices_from(correlation)] += 1e-9  # two labels of one place (T3, T7)
-    return np.linalg.cholesky(correlation / (1.0 + 1e-9))
+    result: FloatArray = np.linalg.cholesky(correlation / (1.0 + 1e-9)).astype(np.float64)
+    return result
 
 
 def alpha_field(electrodes: FloatArray, typical: Physiology) -> FloatArray:
@@ -136,6 +137,7 @@ class Mains:
         self._weights = np.array([a for _, a in parts]).reshape(-1, 1) * pickup
 
     def __call__(self, start: int) -> FloatArray:
+        """Hum in samples ``[start, start + BLOCK)``, shape (BLOCK, n_channels)."""
         index = np.arange(start, start + BLOCK)[:, None]
         waves: FloatArray = np.sin(2.0 * np.pi * (index * self._cycles % 1.0) + self._phase)
         return waves @ self._weights
@@ -169,6 +171,7 @@ class Blinks:
         self._next = start + max(gap, 3.0 * p.blink_peak) * self._sfreq
 
     def __call__(self, start: int) -> FloatArray:
+        """Blinks in samples ``[start, start + BLOCK)``, shape (BLOCK, n_channels)."""
         while self._next < start + BLOCK:
             self._draw()
         self._pulses = [pulse for pulse in self._pulses if pulse.stop > start]
@@ -205,6 +208,7 @@ class Muscles:
         self._next = stop + rng.exponential(1.0 / p.emg_rate) * self._sfreq
 
     def __call__(self, start: int, white: FloatArray) -> FloatArray:
+        """Bursts in ``[start, start + BLOCK)`` from white noise, shape (n_muscles, BLOCK)."""
         while self._next < start + BLOCK:
             self._draw()
         self._pulses = [pulse for pulse in self._pulses if pulse.stop > start]

@@ -44,14 +44,20 @@ marks what no source fixes. References in full:
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
 
 def from_decibel(level_db: float) -> float:
-    """A power ratio from its level in dB."""
+    """Turn a level in dB into a ratio of powers."""
     return float(10.0 ** (level_db / 10.0))
+
+
+def decibel(ratio: float) -> float:
+    """Turn a ratio of powers into its level in dB; −inf for 0."""
+    return 10.0 * math.log10(ratio) if ratio > 0.0 else -math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +84,7 @@ class Physiology:
     alpha_width_hz: float = 1.5  # width at half power; choice
 
     # steady-state visual evoked potential
-    ssvep_snr: float = from_decibel(-10.63)  # [Liu2020], benchmark set
+    ssvep_snr: float = from_decibel(-10.63)  # wide-band [Liu2020], benchmark set
     harmonics: tuple[float, ...] = (0.266, 0.077, 0.054, 0.033)  # relative amplitudes [Liu2020]
     latency: float = 0.137  # [Liu2020]
     latency_sd: float = 0.018  # between persons [Liu2020]

@@ -79,6 +79,8 @@ class FlickerResponse:
         rng: np.random.Generator,
     ) -> None:
         self._targets = {target.label: target for target in targets}
+        if any(not 0.0 < target.frequency_hz < 0.45 * sfreq for target in targets):
+            raise ValueError(f"a target flickers faster than {sfreq} Hz sampling can show")
         self._p, self._person, self._rng = typical, person, rng
         self._sfreq, self._power = sfreq, power
         self._field = scalp.gaussian_field(electrodes, "Oz", typical.visual_spread)
@@ -119,7 +121,7 @@ class FlickerResponse:
         result = np.zeros((BLOCK, len(self._field)))
         if self._power > 0.0:
             ends = [*(look.start for look in self._looks[1:]), _FOREVER]
-            for look, end in zip(self._looks, ends, strict=True):
+            for look, end in zip(self._looks, ends, strict=False):
                 for flicker in self._flickers:
                     self._add(result, start, look, end, flicker)
         return result
@@ -128,7 +130,7 @@ class FlickerResponse:
         start, stop = max(look.start, flicker.start), min(end, flicker.stop)
         if look.target is None or start >= stop:
             return
-        index = np.arange(at, at + BLOCK)
+        index = np.arange(at, at + BLOCK, dtype=np.float64)
         latency = self._person.latency * self._sfreq
         envelope = rise_and_fall(
             index, start + latency, stop + latency, self._p.build_up * self._sfreq
@@ -236,7 +238,8 @@ class RolandicRhythms:
         t = np.arange(start, start + BLOCK) / self._sfreq
         for imagery in self._imageries:
             gains += self._change(t, imagery)
-        return (np.maximum(gains, 0.0) * self._sources).T @ self._weights
+        result: FloatArray = (np.maximum(gains, 0.0) * self._sources).T @ self._weights
+        return result
 
     def _change(self, t: FloatArray, imagery: _Imagery) -> FloatArray:
         """Change of the four amplitudes, shape (4, n_times), relative to rest."""

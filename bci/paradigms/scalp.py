@@ -15,15 +15,16 @@ from bci.types import FloatArray
 @cache
 def _montage() -> dict[str, tuple[float, float, float]]:
     """Positions of the 10-05 system, metres, MNE head coordinates, by lower-case label."""
-    import mne  # noqa: PLC0415 -- 0.3 s that only a simulation pays
+    import mne  # here: 0.3 s that only a simulation pays
 
     # MNE 1.13 renamed "standard_1005", and warns of the old name
-    known = {name for name in mne.channels.get_builtin_montages()}
+    known = set(mne.channels.get_builtin_montages())
     name = "colin27_1005" if "colin27_1005" in known else "standard_1005"
     montage = mne.channels.make_standard_montage(name)
     info = mne.create_info(montage.ch_names, 100.0, "eeg", verbose="error")
     info.set_montage(montage, on_missing="ignore", verbose="error")
-    return {c["ch_name"].lower(): tuple(map(float, c["loc"][:3])) for c in info["chs"]}
+    places = ((c["ch_name"].lower(), c["loc"]) for c in info["chs"])
+    return {name: (float(loc[0]), float(loc[1]), float(loc[2])) for name, loc in places}
 
 
 def positions(ch_names: Sequence[str]) -> FloatArray:

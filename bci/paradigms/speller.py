@@ -112,8 +112,10 @@ class SpellerTimetable:
         return self.cue_s + self.stim_s + self.rest_s
 
     def trial(self, label: str, start_s: float) -> Trial:
-        """One trial for `label` that starts at `start_s`: for spelling, where the next one
-        depends on the last decision."""
+        """Plan one trial for `label` that starts at `start_s`.
+
+        For spelling, where the next trial depends on the last decision.
+        """
         on = start_s + self.cue_s
         off = on + self.stim_s
         shown = (

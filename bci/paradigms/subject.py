@@ -8,14 +8,13 @@ to the one who sent the cue.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from bci.paradigms import scalp
 from bci.paradigms.ongoing import BLOCK, Ongoing
-from bci.paradigms.physiology import Physiology, draw_person
+from bci.paradigms.physiology import Physiology, decibel, draw_person
 from bci.paradigms.response import FlickerResponse, RolandicRhythms
 from bci.paradigms.speller import Target
 from bci.types import FloatArray
@@ -38,13 +37,12 @@ class SimulatedSubject:
     ----------
     targets : sequence of Target
         The flickering targets that the person knows; empty: none.
-    snr : float or None
-        Power of the SSVEP at Oz over that of ongoing EEG (aperiodic and alpha)
-        there, 3 to 100 Hz: the wide-band SNR, linear. 0: the brain does not answer
-        to flicker. None: the value of the literature (0.086, −10.6 dB).
-    mu_snr : float or None
-        The same for the mu rhythm at rest at C3. 0: no rolandic rhythms, so
-        imagery changes nothing. None: 0.25, −6 dB.
+    snr : float
+        Signal-to-noise ratio of the brain's responses, as a multiple of a typical
+        person's: 1 is typical, 0.5 has half the SNR (−3 dB), 0 no response at all
+        (no SSVEP, no rolandic rhythm). `ssvep_snr_db` and `mu_snr_db` say what it
+        comes to: power of the steady SSVEP at Oz, or of the resting mu rhythm at
+        C3, over the power of aperiodic activity and alpha there, 3 to 100 Hz.
     sfreq : float
         Hz, 100 or more.
     ch_names : sequence of str
@@ -66,21 +64,19 @@ class SimulatedSubject:
         self,
         targets: Sequence[Target] = (),
         *,
-        snr: float | None = None,
-        mu_snr: float | None = None,
+        snr: float = 1.0,
         sfreq: float = 250.0,
         ch_names: Sequence[str] = OCCIPITAL,
         seed: int = 0,
         typical: Physiology | None = None,
     ) -> None:
         p = Physiology() if typical is None else typical
-        self.snr = p.ssvep_snr if snr is None else snr
-        self.mu_snr = p.mu_snr if mu_snr is None else mu_snr
-        if not (self.snr >= 0.0 and self.mu_snr >= 0.0 and sfreq >= 100.0 and ch_names):
+        if not (snr >= 0.0 and sfreq >= 100.0 and ch_names):
             raise ValueError(
-                f"snr {snr} and mu_snr {mu_snr} must be 0 or more, sfreq {sfreq} at least 100 Hz, "
-                f"ch_names {ch_names} not empty"
+                f"snr {snr} must be 0 or more, sfreq {sfreq} at least 100 Hz, and ch_names "
+                f"{ch_names} not empty"
             )
+        self.ssvep_snr_db, self.mu_snr_db = decibel(snr * p.ssvep_snr), decibel(snr * p.mu_snr)
         self.sfreq, self.ch_names = float(sfreq), tuple(ch_names)
         self.electrodes = scalp.positions(self.ch_names)
         self.person = draw_person(p, np.random.default_rng([seed, 0]))
@@ -89,7 +85,7 @@ class SimulatedSubject:
             targets,
             self.electrodes,
             self.sfreq,
-            self.snr * self._ongoing.power("Oz"),
+            snr * p.ssvep_snr * self._ongoing.power("Oz"),
             p,
             self.person,
             np.random.default_rng([seed, 5]),
@@ -97,7 +93,7 @@ class SimulatedSubject:
         self._rolandic = RolandicRhythms(
             self.electrodes,
             self.sfreq,
-            self.mu_snr * self._ongoing.power("C3"),
+            snr * p.mu_snr * self._ongoing.power("C3"),
             p,
             self.person,
             np.random.default_rng([seed, 6]),
@@ -109,13 +105,8 @@ class SimulatedSubject:
         self._parts: dict[str, FloatArray] | None = None
         self._total = np.empty((0, len(self.ch_names)))
 
-    @property
-    def snr_db(self) -> float:
-        """`snr` in dB; −inf where it is 0."""
-        return 10.0 * math.log10(self.snr) if self.snr > 0.0 else -math.inf
-
     def see(self, value: str, index: int | None = None) -> None:
-        """A marker appears before the person's eyes.
+        """Show the person a marker.
 
         Parameters
         ----------
@@ -140,7 +131,7 @@ class SimulatedSubject:
         self._parts = None
 
     def generate(self, n: int) -> FloatArray:
-        """The next `n` samples, shape (n, n_channels), µV."""
+        """Generate the next `n` samples, shape (n, n_channels), µV."""
         result = np.empty((n, len(self.ch_names)))
         for target, source in self._stretches(n):
             result[target] = self._total[source]

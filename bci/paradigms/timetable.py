@@ -57,5 +57,5 @@ def markers(trials: Iterable[Trial]) -> Iterator[TimedMarker]:
 
 
 def cued_label(value: str) -> str | None:
-    """The label of a cue marker; None for any other marker."""
+    """Return the label of a cue marker; None for any other marker."""
     return value.removeprefix(CUE) if value.startswith(CUE) else None

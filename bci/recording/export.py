@@ -18,7 +18,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
@@ -48,6 +48,8 @@ if TYPE_CHECKING:
     import mne
 
 BREAK = "BAD_ACQ_SKIP"
+#: Shifted dates lie between: BIDS wants them before 1925, MNE stores none before 1902.
+ANONYMOUS_YEARS = (1903, 1924)
 
 
 @dataclass(slots=True)
@@ -88,14 +90,10 @@ def export_bids(source: str | Path, bids_root: str | Path, anonymize: bool = Fal
     runs = _recordings(Path(source))
     root = Path(bids_root)
     written = []
-    days = None
+    days = _shift([path for path, _ in runs]) if anonymize else None
     for path, run in runs:
-        content = _read(path)
-        raw = _raw(content)
-        if anonymize and days is None:
-            days = _shift(raw)
         try:
-            written.append(_write(raw, run, root, days))
+            written.append(_write(_raw(_read(path)), run, root, days))
             if not anonymize:
                 _copy(path, run, root)
         except FileExistsError as error:
@@ -262,18 +260,24 @@ def _channels(
     return names, kinds, positions
 
 
-def _shift(raw: mne.io.BaseRaw) -> int:
-    """A secret number of days that brings the date before 1925, as BIDS wants it."""
-    from mne_bids import get_anonymization_daysback
-
-    if raw.info["meas_date"] is None:
+def _shift(paths: list[Path]) -> int:
+    """Draw a secret number of days that brings all recordings into ANONYMOUS_YEARS."""
+    dates = []
+    for path in paths:
+        data = open_file(path)
+        first = next(scan(data, {}), None)
+        if isinstance(first, ChunkAt) and first.tag is Tag.FILE_HEADER:
+            started = _started(bytes(data[first.content : first.stop]))
+            dates += [started.date()] if started else []
+    if not dates:
         return 0
-    low, high = get_anonymization_daysback(raw, verbose="error")
-    return int(low + secrets.randbelow(max(1, (high - low) // 2)))
+    earliest, latest = (date(year, 1, 1) for year in ANONYMOUS_YEARS)
+    low, high = (max(dates) - latest).days + 1, (min(dates) - earliest).days
+    return low + secrets.randbelow(max(1, high - low + 1))
 
 
 def _write(raw: mne.io.BaseRaw, run: RunPaths, root: Path, days: int | None) -> Path:
-    from mne_bids import BIDSPath, write_raw_bids
+    from mne_bids import BIDSPath, update_sidecar_json, write_raw_bids
 
     target = BIDSPath(
         subject=run.participant,
@@ -292,6 +296,9 @@ def _write(raw: mne.io.BaseRaw, run: RunPaths, root: Path, days: int | None) -> 
             anonymize=None if days is None else {"daysback": days, "keep_his": False},
             verbose="error",
         )
+        # mne-bids takes the file format's inventor for the maker of the amplifier
+        sidecar = written.copy().update(suffix="eeg", extension=".json")
+        update_sidecar_json(sidecar, {"Manufacturer": "n/a"}, verbose="error")
     return Path(written.fpath)
 
 

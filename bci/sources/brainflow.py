@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from difflib import get_close_matches
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -44,6 +46,7 @@ class BrainFlowSettings(SourceSettings):
     markers: bool = Field(True, description="deliver the board's own marker channel")
 
     def build(self) -> BrainFlowSource:
+        """Make the source."""
         return BrainFlowSource(self)
 
 
@@ -127,8 +130,6 @@ class BrainFlowSource:
     def close(self) -> None:
         """Stop the stream and release the board."""
         board, self._board = self._board, None
-        if self.state is not SourceState.OPENING:
-            self.state = SourceState.LOST
         if board is None:
             return
         api = _brainflow()
@@ -144,14 +145,14 @@ class BrainFlowSource:
         return f"board '{self._settings.board}'"
 
     def _ids(self, api: Any) -> tuple[int, int]:
-        """The board to open, and the board whose channels it has."""
+        """Find the board to open, and the board whose channels it has."""
         board = _board_id(api, self._settings.board)
         master = self._settings.master_board
         relays = (api.BoardIds.PLAYBACK_FILE_BOARD, api.BoardIds.STREAMING_BOARD)
         if board not in (int(b) for b in relays):
             return board, board
         if master is None:
-            raise ConfigError(f"{self._name()} needs 'master_board', the board whose samples it has")
+            raise ConfigError(f"{self._name()} needs 'master_board', whose samples it has")
         file = self._settings.file
         if board == int(api.BoardIds.PLAYBACK_FILE_BOARD) and (file is None or not file.is_file()):
             raise SourceError(f"{self._name()} needs an existing 'file' to play; found {file}")
@@ -175,8 +176,10 @@ class BrainFlowSource:
         if not rows:
             raise SourceError(f"{self._name()} has no EEG channels by BrainFlow's description")
         given = [name.strip() for name in str(self._rows.get("eeg_names", "")).split(",")]
-        names = tuple(given) if len(set(given)) == len(rows) else tuple(
-            f"Ch{k + 1}" for k in range(len(rows))
+        names = (
+            tuple(given)
+            if len(set(given)) == len(rows)
+            else tuple(f"Ch{k + 1}" for k in range(len(rows)))
         )
         source_id = ":".join(
             str(part)
@@ -201,7 +204,7 @@ class BrainFlowSource:
             self.state = SourceState.STALE
 
     def _readings(self, table: FloatArray) -> list[Reading]:
-        """Samples, breaks and markers of a table of shape (n_rows, n_samples)."""
+        """Take apart a table of shape (n_rows, n_samples): samples, breaks and markers."""
         rows = self._rows
         data = np.ascontiguousarray(table[rows["eeg_channels"]].T)  # (n_samples, n_channels)
         stamps = table[rows["timestamp_channel"]] + self.clock_offset_s
@@ -210,7 +213,7 @@ class BrainFlowSource:
         marked = np.flatnonzero(marks) if self._settings.markers else np.empty(0, np.intp)
         readings: list[Reading] = []
         edges = sorted({0, len(data), *breaks})
-        for start, stop in zip(edges[:-1], edges[1:], strict=True):
+        for start, stop in pairwise(edges):
             if start in breaks:
                 readings.append(breaks[start])
             for i in marked[(marked >= start) & (marked < stop)].tolist():
@@ -230,7 +233,8 @@ class BrainFlowSource:
             lost = self._counter.lost(table[self._rows["package_num_channel"]])
             breaks = {i: Break(f"{n} packets lost", n / sfreq) for i, n in lost}
         silent = self._clock() - self._last
-        if self.state in (SourceState.STALE, SourceState.LOST) and 0 not in breaks:
+        if self.state in (SourceState.STALE, SourceState.LOST):
+            # the counter may have gone round meanwhile: the silence says more
             breaks[0] = Break(f"no samples for {silent:.1f} s", silent)
         return breaks
 
@@ -266,7 +270,7 @@ class PackageCounter:
 def _brainflow() -> Any:
     """BrainFlow's Python API, with its log silenced."""
     try:
-        from brainflow import board_shim  # noqa: PLC0415 -- loads a native library
+        from brainflow import board_shim  # loads a native library
     except (ImportError, OSError) as error:
         raise MissingDependency(
             f"BrainFlow cannot be loaded ({error}); install it with: pip install brainflow "
@@ -287,8 +291,6 @@ def _board_id(api: Any, board: int | str) -> int:
     for key in (name, f"{name}_BOARD", f"{name}_FILE_BOARD"):
         if key in known:
             return known[key]
-    from difflib import get_close_matches  # noqa: PLC0415
-
     near = get_close_matches(f"{name}_BOARD", known, n=3, cutoff=0.5)
     hint = f"; did you mean {' or '.join(n.removesuffix('_BOARD').lower() for n in near)}?"
     raise ConfigError(f"BrainFlow knows no board named '{board}'{hint if near else ''}")

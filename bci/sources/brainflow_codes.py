@@ -36,8 +36,8 @@ _CAUSES = {
     "STREAM_THREAD_IS_NOT_RUNNING": f"its stream has stopped; {_SWITCH}",
     "EMPTY_BUFFER_ERROR": f"it has delivered no sample; {_SWITCH}",
     "INVALID_ARGUMENTS_ERROR": (
-        "a setting is missing or wrong; see which of serial_port, mac_address, ip_address, ip_port, "
-        "serial_number, file and master_board this board needs"
+        "a setting is missing or wrong; see which of serial_port, mac_address, ip_address, "
+        "ip_port, serial_number, file and master_board this board needs"
     ),
     "UNSUPPORTED_BOARD_ERROR": (
         "this board is not supported on this system or by this version of BrainFlow; "

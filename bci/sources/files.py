@@ -107,6 +107,7 @@ class Recording:
 
     @property
     def n_samples(self) -> int:
+        """Number of samples."""
         return len(self.data)
 
     @property
@@ -115,7 +116,7 @@ class Recording:
         return self.n_samples / self.info.sfreq
 
     def pieces(self, start: int, stop: int) -> Iterator[Piece]:
-        """Samples ``[start, stop)`` cut at breaks, each piece with its markers."""
+        """Cut samples ``[start, stop)`` at breaks; each piece has its markers."""
         breaks = dict(self.breaks)
         edges = [start, *(at for at, _ in self.breaks if start < at < stop), stop]
         for a, b in pairwise(edges):
@@ -259,7 +260,7 @@ def _index(marker: RawMarker) -> int:
 
 
 def first_line(error: BaseException) -> str:
-    """An exception's message, cut to one line."""
+    """Cut an exception's message to one line."""
     lines = str(error).strip().splitlines()
     return lines[0].strip()[:200] if lines else type(error).__name__
 
@@ -267,7 +268,7 @@ def first_line(error: BaseException) -> str:
 def place_markers(
     found: Iterable[tuple[int, str]], stamps: FloatArray, notes: list[str]
 ) -> list[RawMarker]:
-    """Markers from (index, value), sorted by index; those outside are noted and left out."""
+    """Make markers of (index, value), sorted by index; those outside are noted and left out."""
     ordered = sorted(found, key=lambda item: item[0])
     inside = [(i, value) for i, value in ordered if 0 <= i < len(stamps)]
     if len(inside) < len(ordered):
@@ -276,7 +277,7 @@ def place_markers(
 
 
 def unique_labels(labels: Sequence[str], notes: list[str]) -> tuple[str, ...]:
-    """Labels made unique by a number behind; empty ones become Ch1, Ch2, …"""
+    """Make labels unique by a number behind; empty ones become Ch1, Ch2 and so on."""
     result: list[str] = []
     for k, label in enumerate(labels):
         base = label.strip() or f"Ch{k + 1}"

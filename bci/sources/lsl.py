@@ -74,7 +74,7 @@ class LSLSource:
         self._settings = settings
         self._link: Link | None = None
         self._description: Description | None = None
-        self._last_arrival = 0.0  # of samples, or of the connection before the first
+        self._last_arrival = 0.0
         self._last_stamp = float("nan")
         self._broken: str | None = None  # reason of the break before the next samples
 
@@ -96,7 +96,6 @@ class LSLSource:
         self._link = Link(Wanted(s.name, s.type, s.source_id, s.hostname), self._accept)
         self._link.open(s.timeout_s)
         assert self._description is not None
-        self._last_arrival = now()
         self.state = SourceState.LIVE
         return self._description.info
 
@@ -114,7 +113,7 @@ class LSLSource:
             raise SourceError("the LSL source is not open")
         limit = timeout_s
         if self.state is SourceState.LIVE:  # so that STALE shows in time, whatever the time-out
-            limit = min(timeout_s, max(0.0, self._last_arrival + self._settings.stale_s - now()))
+            limit = min(timeout_s, max(0.0, self._settings.stale_s - self._silence_s()))
         pulled = self._link.pull(limit)
         if pulled is None or len(pulled[1]) == 0:
             self._nothing_came()
@@ -164,20 +163,21 @@ class LSLSource:
 
     def _nothing_came(self) -> None:
         assert self._link is not None
-        silence = now() - self._last_arrival
+        if self._link.connected and self._silence_s() >= self._settings.lost_s:
+            self._link.drop()
         if not self._link.connected:
             self._broken = "reconnected"
             self.state = SourceState.RECOVERING if self._link.found else SourceState.LOST
-        elif self.state is SourceState.RECOVERING:
-            pass  # connected again, and not yet a sample
-        elif silence >= self._settings.stale_s:
-            self._broken = self._broken or "stalled"
+        elif self.state in (SourceState.LOST, SourceState.RECOVERING):
+            self.state = SourceState.RECOVERING  # connected again, and not yet a sample
+        elif self._silence_s() >= self._settings.stale_s:
+            self._broken = "stalled"
             self.state = SourceState.STALE
-        if self._link.connected and silence >= self._settings.lost_s:
-            self._link.drop()
-            self._last_arrival = now()  # the next connection gets the same patience
-            self._broken = "reconnected"
-            self.state = SourceState.LOST
+
+    def _silence_s(self) -> float:
+        """Seconds without a sample, of the present connection."""
+        assert self._link is not None
+        return now() - max(self._last_arrival, self._link.connected_at)
 
     def _take(self, data: Any, stamps: FloatArray) -> list[Reading]:
         assert self._description is not None

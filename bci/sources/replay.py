@@ -34,6 +34,7 @@ class ReplaySettings(SourceSettings):
     chunk: int = Field(16, ge=1, description="samples that arrive at once")
 
     def build(self) -> ReplaySource:
+        """Make the source."""
         return ReplaySource(self)
 
 
@@ -106,8 +107,6 @@ class ReplaySource:
     def close(self) -> None:
         """Let go of the recording."""
         self.recording = None
-        if self.state is not SourceState.ENDED:
-            self.state = SourceState.LOST
 
     def _wait(self, timeout_s: float) -> int:
         """Row up to which chunks are complete, after waiting for the first of them."""

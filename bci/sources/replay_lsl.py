@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from bci.errors import ConfigError, MissingDependency, SourceError
+from bci import lsl
+from bci.clock import now
+from bci.errors import ConfigError, SourceError
 from bci.sources.files import Recording
 from bci.types import SampleArray
 
@@ -27,7 +29,7 @@ def stream_to_lsl(
     *,
     marker_grace_s: float = 2.0,
     linger_s: float = 2.0,
-    progress: Callable[[int], None] | None = None,
+    report: Callable[[str], None] | None = None,
 ) -> int:
     """Stream a recording by an EEG outlet and, where it has markers, a Markers outlet.
 
@@ -55,8 +57,8 @@ def stream_to_lsl(
     linger_s : float
         At the end the outlets stay open so long, in seconds, or until nobody
         receives any more, because closing them drops what is still in flight.
-    progress : callable, optional
-        Called with the number of samples sent so far.
+    report : callable, optional
+        Called with a line of text at each step: waiting, streaming, done.
 
     Returns
     -------
@@ -72,54 +74,57 @@ def stream_to_lsl(
     """
     if speed <= 0 or chunk < 1:
         raise ConfigError(f"speed and chunk must be above 0; found {speed} and {chunk}")
-    pylsl = _pylsl()
+    pylsl = lsl.load()
     stop = stop or Event()
+    say = report or (lambda line: None)
     name = name or recording.info.name or recording.path.stem
     data = _smallest_exact(recording.data)
     eeg, markers = _outlets(pylsl, recording, data, name)
     if wait_for_consumers:
+        say(f"LSL stream '{name}' waits for someone to receive it")
         _wait_for(eeg, stop)
         if markers is not None:
             _wait_for(markers, stop, marker_grace_s)
-    sent = 0
-    sfreq = recording.info.sfreq
-    t0 = pylsl.local_clock()
-    while sent < len(data):
-        end = min(sent + chunk, len(data))
-        if stop.wait(max(0.0, t0 + (end - 1) / (sfreq * speed) - pylsl.local_clock())):
-            return sent
-        for piece in recording.pieces(sent, end):
-            for marker in piece.markers:
-                assert markers is not None
-                markers.push_sample([marker.value], t0 + (marker.index or 0) / sfreq)
-        eeg.push_chunk(data[sent:end], (t0 + np.arange(sent, end) / sfreq).tolist())
-        sent = end
-        if progress is not None:
-            progress(sent)
-    _linger(eeg, stop, linger_s)
+    say(f"streaming {recording.duration_s:.1f} s at {speed:g} times real speed")
+    sent = _stream(pylsl, recording, data, (eeg, markers), speed, chunk, stop)
+    _wait_while(eeg.have_consumers, stop, 0.0 if stop.is_set() else linger_s)
+    say(f"streamed {sent} samples and {len(recording.markers)} markers")
     return sent
 
 
-def _pylsl() -> Any:
-    try:
-        import pylsl  # noqa: PLC0415 -- liblsl may fail to load
-    except (ImportError, OSError, RuntimeError) as error:
-        raise MissingDependency(
-            f"streaming by LSL needs liblsl, which cannot be loaded ({error}); "
-            "install it with: pip install pylsl, or replay without --lsl"
-        ) from error
-    return pylsl
+def _stream(
+    pylsl: Any,
+    recording: Recording,
+    data: SampleArray,
+    outlets: tuple[Any, Any],
+    speed: float,
+    chunk: int,
+    stop: Event,
+) -> int:
+    """Send everything at its time, until `stop`; returns the number of samples sent."""
+    eeg, markers = outlets
+    sfreq = recording.info.sfreq
+    t0 = pylsl.local_clock()
+    for start in range(0, len(data), chunk):
+        end = min(start + chunk, len(data))
+        if stop.wait(max(0.0, t0 + (end - 1) / (sfreq * speed) - pylsl.local_clock())):
+            return start
+        for piece in recording.pieces(start, end):
+            for marker in piece.markers:
+                markers.push_sample([marker.value], t0 + (marker.index or 0) / sfreq)
+        eeg.push_chunk(data[start:end], (t0 + np.arange(start, end) / sfreq).tolist())
+    return len(data)
 
 
 def _smallest_exact(data: SampleArray) -> SampleArray:
-    """Samples as float32 where no value changes by it."""
+    """Make samples float32 where no value changes by it."""
     with np.errstate(over="ignore"):
         single = data.astype(np.float32)
     return single if np.array_equal(single, data, equal_nan=True) else data.astype(np.float64)
 
 
 def _outlets(pylsl: Any, recording: Recording, data: SampleArray, name: str) -> tuple[Any, Any]:
-    """The outlet of the samples, and that of the markers or None."""
+    """Open the outlet of the samples, and that of the markers (None without any)."""
     kind = pylsl.cf_float32 if data.dtype == np.float32 else pylsl.cf_double64
     identity = recording.info.source_id or f"bci-replay-{recording.path.stem}"
     sfreq, n_channels = recording.info.sfreq, recording.info.n_channels
@@ -153,12 +158,10 @@ def _describe(info: Any, recording: Recording) -> None:
 
 
 def _wait_for(outlet: Any, stop: Event, at_most_s: float = float("inf")) -> None:
-    waited = 0.0
-    while not outlet.have_consumers() and waited < at_most_s and not stop.wait(0.02):
-        waited += 0.02
+    _wait_while(lambda: not outlet.have_consumers(), stop, at_most_s)
 
 
-def _linger(outlet: Any, stop: Event, seconds: float) -> None:
-    waited = 0.0
-    while outlet.have_consumers() and waited < seconds and not stop.wait(0.02):
-        waited += 0.02
+def _wait_while(condition: Callable[[], bool], stop: Event, at_most_s: float) -> None:
+    deadline = now() + at_most_s
+    while condition() and now() < deadline and not stop.wait(0.02):
+        pass

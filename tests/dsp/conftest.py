@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -36,7 +37,7 @@ def feed(
     data.flags.writeable = False  # a stage that writes to its input fails here
     bounds = [0, *sorted(cuts), len(data)]
     outs: list[Chunk] = []
-    for a, b in zip(bounds[:-1], bounds[1:], strict=True):
+    for a, b in pairwise(bounds):
         lo, hi = start + a, start + b
         mine = tuple(
             Flag(max(f.start, lo), min(f.stop, hi), f.reason, f.channel, f.rejects)

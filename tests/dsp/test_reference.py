@@ -36,7 +36,9 @@ def test_average_is_zero_mean_and_costs_a_rank(info, recording) -> None:
 def test_average_equals_mne(info, recording) -> None:
     mne = pytest.importorskip("mne")
     raw = mne.io.RawArray(
-        recording.T, mne.create_info(list(info.ch_names), 200.0, list(info.ch_types)), verbose=False
+        recording.T.copy(),
+        mne.create_info(list(info.ch_names), 200.0, list(info.ch_types)),
+        verbose=False,
     )
     raw.set_eeg_reference("average", verbose=False)
     stage = Reference().build()

@@ -1,6 +1,7 @@
 """LSL on loopback: names of their own for each test, outlets, and a sender that can be killed."""
 
 import os
+import pathlib
 import signal
 import subprocess
 import sys
@@ -8,8 +9,11 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 
-import numpy as np
 import pytest
+
+# Read when liblsl is first used, here and in child processes: this network only, and a quick
+# first estimate of the clock offset.
+os.environ.setdefault("LSLAPICFG", str(pathlib.Path(__file__).with_name("lsl_api.cfg")))
 
 pylsl = pytest.importorskip("pylsl", reason="liblsl does not load", exc_type=Exception)
 
@@ -75,11 +79,6 @@ def sender() -> Iterator[Callable[..., Sender]]:
         one.end()
 
 
-def counting(start: int, n: int, n_channels: int) -> np.ndarray:
-    """Samples (n, n_channels) that carry their own number in every channel."""
-    return np.repeat(np.arange(start, start + n, dtype=np.float64)[:, None], n_channels, axis=1)
-
-
 @pytest.fixture
 def until() -> Callable[..., None]:
     """Repeat `step` until `condition` holds; fail after `within_s`."""
@@ -91,3 +90,9 @@ def until() -> Callable[..., None]:
             step()
 
     return wait
+
+
+@pytest.fixture(autouse=True)
+def quick_to_settle(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On one machine, all streams that match answer within milliseconds."""
+    monkeypatch.setattr("bci.lsl.SETTLE_S", 0.1)

@@ -54,7 +54,7 @@ def check_edf(path: Path) -> list[str]:
 
 
 def _line_endings_rewritten(data: bytes, width: int) -> bool:
-    """True when every line feed follows a carriage return, wherever it falls in a sample."""
+    """Say whether every line feed follows a carriage return, wherever in a sample it falls."""
     values = np.frombuffer(data, np.uint8)
     feeds = np.flatnonzero(values == 0x0A)
     if len(feeds) < _MIN_FEEDS or feeds[0] == 0:
@@ -65,9 +65,13 @@ def _line_endings_rewritten(data: bytes, width: int) -> bool:
 
 def _rates(content: bytes, n_channels: int, counts: list[int]) -> list[str]:
     """Note the channels that MNE brings up to the highest rate of the file."""
-    labels = [content[256 + 16 * k : 272 + 16 * k].decode("latin-1").strip() for k in range(n_channels)]
-    signals = {label: n for label, n in zip(labels, counts, strict=True) if "Annotations" not in label}
-    slow = [label for label, n in signals.items() if n < max(signals.values())]
+    labels = [content[256 + 16 * k : 272 + 16 * k].decode("latin-1") for k in range(n_channels)]
+    signals = [
+        (label.strip(), n)
+        for label, n in zip(labels, counts, strict=True)
+        if "Annotations" not in label
+    ]
+    slow = [label for label, n in signals if n < max(n for _, n in signals)]
     if not slow:
         return []
     return [f"recorded at a lower rate, brought up to that of the others: {', '.join(slow)}"]
@@ -93,7 +97,7 @@ def check_brainvision(path: Path) -> None:
         setting("BinaryFormat") or ""
     )
     if name is None or channels is None:
-        raise SourceError(f"{path}: is no BrainVision header: DataFile or NumberOfChannels is missing")
+        raise SourceError(f"{path}: no BrainVision header: DataFile or NumberOfChannels is missing")
     data = path.with_name(name.replace("$b", path.stem))
     if not data.exists():
         raise SourceError(f"{path}: its data file '{data.name}' is not beside it")
@@ -102,8 +106,8 @@ def check_brainvision(path: Path) -> None:
     size, sample = data.stat().st_size, int(channels) * width
     declared = setting("DataPoints")
     if size % sample or (declared is not None and size != int(declared) * sample):
-        expected = f"{int(declared) * sample} bytes" if declared else f"a multiple of {sample} bytes"
-        raise SourceError(f"{data}: is cut off or damaged: {expected} declared, {size} found")
+        expected = f"{int(declared) * sample}" if declared else f"a multiple of {sample}"
+        raise SourceError(f"{data}: is cut off or damaged: {expected} bytes declared, {size} found")
 
 
 def check_fif(path: Path) -> None:
@@ -126,7 +130,7 @@ def check_fif(path: Path) -> None:
             file.seek(at)
             tag = file.read(16)
             if len(tag) < 16:
-                raise SourceError(f"{path}: is cut off after {size} bytes: no end of the file's list")
+                raise SourceError(f"{path}: is cut off after {size} bytes: its list has no end")
             length, following = np.frombuffer(tag[8:], ">i4").tolist()
             if length < 0 or at + 16 + length > size:
                 raise SourceError(

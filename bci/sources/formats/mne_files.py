@@ -23,7 +23,7 @@ _RAW_ENDINGS = ("_raw", "-raw", "_eeg", "_meg", "")
 
 def read_fif(path: Path, wanted: Wanted) -> Recording:
     """Read a FIF file, and ``*-eve.fif`` of the same stem as markers."""
-    import mne  # noqa: PLC0415 -- heavy, needed for these formats only
+    import mne  # heavy, needed for these formats only
 
     integrity.check_fif(path)
     notes: list[str] = []
@@ -45,14 +45,14 @@ def read_bdf(path: Path, wanted: Wanted) -> Recording:
 
 def read_gdf(path: Path, wanted: Wanted) -> Recording:
     """Read a GDF file."""
-    import mne  # noqa: PLC0415
+    import mne
 
     return _by(path, mne.io.read_raw_gdf, [])
 
 
 def read_brainvision(path: Path, wanted: Wanted) -> Recording:
     """Read a BrainVision recording by its .vhdr file."""
-    import mne  # noqa: PLC0415
+    import mne
 
     integrity.check_brainvision(path)
     return _by(path, mne.io.read_raw_brainvision, [])
@@ -60,13 +60,13 @@ def read_brainvision(path: Path, wanted: Wanted) -> Recording:
 
 def read_eeglab(path: Path, wanted: Wanted) -> Recording:
     """Read a continuous EEGLAB set (.set, with .fdt where it has one)."""
-    import mne  # noqa: PLC0415
+    import mne
 
     return _by(path, mne.io.read_raw_eeglab, [])
 
 
 def _edf_like(path: Path, kind: str, trigger_bits: int | None = None) -> Recording:
-    import mne  # noqa: PLC0415
+    import mne
 
     notes = integrity.check_edf(path)
 
@@ -120,7 +120,7 @@ def _recording(
 
 
 def _microvolts(raw: Any, types: tuple[str, ...]) -> SampleArray:
-    """Samples in microvolts, shape (n_samples, n_channels).
+    """Get the samples in microvolts, shape (n_samples, n_channels).
 
     Where float32 holds every value to the rounding of the way through volts
     (files of float32 microvolts), float32 is what the file holds.
@@ -158,9 +158,7 @@ def _annotations(
     annotations = raw.annotations
     if not len(annotations):
         return [], []
-    indices = raw.time_as_index(
-        annotations.onset, use_rounding=True, origin=annotations.orig_time
-    )
+    indices = raw.time_as_index(annotations.onset, use_rounding=True, origin=annotations.orig_time)
     events: list[tuple[int, str]] = []
     joints: set[int] = set()
     n_bad = 0
@@ -179,7 +177,7 @@ def _annotations(
 
 def _triggers(raw: Any, kinds: list[str], bits: int | None) -> list[tuple[int, str]]:
     """Rising values of the stim channels as (index, code)."""
-    import mne  # noqa: PLC0415
+    import mne
 
     stim = [name for name, kind in zip(raw.ch_names, kinds, strict=True) if kind == "stim"]
     if not stim:
@@ -192,7 +190,7 @@ def _triggers(raw: Any, kinds: list[str], bits: int | None) -> list[tuple[int, s
 
 def _sidecar(path: Path, notes: list[str]) -> list[tuple[int, int]]:
     """(sample, code) of the ``-eve.fif`` file that belongs to `path`, where there is one."""
-    import mne  # noqa: PLC0415
+    import mne
 
     stem = path.name.removesuffix(".gz").removesuffix(".fif")
     for ending in _RAW_ENDINGS:

@@ -77,7 +77,7 @@ def _recording(
 
 
 def _text(value: Any) -> str:
-    """A marker's value as text; whole numbers without a decimal point."""
+    """Write a marker's value as text; whole numbers without a decimal point."""
     if isinstance(value, (float, np.floating)) and float(value).is_integer():
         return str(int(value))
     return str(value)

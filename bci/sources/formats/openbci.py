@@ -52,7 +52,8 @@ def _setting(path: Path, header: list[str], pattern: str) -> str:
     for line in header:
         if match := re.search(pattern, line):
             return match[1]
-    raise SourceError(f"{path}: the header of this OpenBCI recording lacks '{pattern.split(chr(92))[0]}'")
+    what = pattern.partition("\\")[0]
+    raise SourceError(f"{path}: the header of this OpenBCI recording lacks '{what}'")
 
 
 def _table(path: Path, body: list[str], offset: int, notes: list[str]) -> FloatArray:
@@ -94,7 +95,7 @@ def _columns(
 
 
 def _lost(counter: FloatArray, sfreq: float) -> list[tuple[int, Break]]:
-    """Breaks where the sample index skips; a Daisy board counts in twos."""
+    """Find breaks where the sample index skips; a Daisy board counts in twos."""
     steps = np.diff(counter).astype(np.int64) % _WRAP
     if not len(steps):
         return []

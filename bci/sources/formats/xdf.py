@@ -17,35 +17,23 @@ import numpy as np
 
 from bci.clock import Dejitter, Jump
 from bci.errors import SourceError
+from bci.lsl_metadata import MICROVOLTS
 from bci.sources.files import Recording, Wanted, place_markers, unique_labels
 from bci.types import Break, FloatArray, SampleArray, StreamInfo
 
-#: Unit as found in metadata (lower case): microvolts per unit.
-MICROVOLTS = {
-    "microvolts": 1.0,
-    "microvolt": 1.0,
-    "uv": 1.0,
-    "µv": 1.0,  # micro sign
-    "μv": 1.0,  # Greek mu
-    "nanovolts": 1e-3,
-    "nv": 1e-3,
-    "millivolts": 1e3,
-    "mv": 1e3,
-    "volts": 1e6,
-    "volt": 1e6,
-    "v": 1e6,
-}
 _TYPES = {"eeg": "eeg", "eog": "eog", "emg": "emg", "ecg": "ecg", "ekg": "ecg"}
 _TYPES |= dict.fromkeys(("stim", "trigger", "trig", "trg", "marker", "markers"), "stim")
 _VOLTAGES = {"eeg", "eog", "emg", "ecg"}
 
+#: The stream of what the engine decided; recorded with the markers, but none of them.
+DECISIONS = "decisions"
 #: A jump of the stamps by at least this is a break of the recording, seconds.
 BREAK_S = 1.0
 
 
 def read_xdf(path: Path, wanted: Wanted) -> Recording:
     """Read the EEG stream of an XDF file and the markers; see `load_recording`."""
-    import pyxdf  # noqa: PLC0415 -- needed for this format only
+    import pyxdf  # needed for this format only
 
     notes: list[str] = []
     with _pyxdf_log(path, notes):
@@ -78,7 +66,7 @@ def _pyxdf_log(path: Path, notes: list[str]) -> Iterator[None]:
     logger = logging.getLogger("pyxdf")
     records: list[logging.LogRecord] = []
     handler = logging.Handler(logging.WARNING)
-    handler.emit = records.append  # type: ignore[method-assign]
+    handler.emit = records.append  # type: ignore[method-assign, assignment]
     propagate = logger.propagate
     logger.propagate = False
     logger.addHandler(handler)
@@ -127,7 +115,7 @@ def _describe(stream: Any) -> str:
 
 
 def _choose(path: Path, streams: list[Any], asked: str | None, notes: list[str]) -> Any:
-    """The stream meant; the only EEG stream, or the only regular one, when none is named."""
+    """Find the stream meant: the only EEG stream, or the only regular one, when none is named."""
     listing = "; ".join(map(_describe, streams)) or "none"
     regular = [s for s in streams if not _is_text(s) and _rate(s) > 0]
     if asked is not None:
@@ -240,7 +228,11 @@ def _markers(
             )
         chosen = [s for s in others if _field(s, "name") in asked]
     else:
-        chosen = [s for s in others if "marker" in _field(s, "type").lower()]
+        chosen = [
+            s
+            for s in others
+            if "marker" in _field(s, "type").lower() and _field(s, "name") != DECISIONS
+        ]
         left = [s for s in others if s not in chosen and len(s["time_stamps"])]
         notes += [f"not read as markers: {_describe(s)}; name it in 'markers'" for s in left]
     found = [
@@ -252,7 +244,7 @@ def _markers(
 
 
 def _text(value: Any) -> str:
-    """A marker's value as text; whole numbers without a decimal point."""
+    """Write a marker's value as text; whole numbers without a decimal point."""
     if isinstance(value, str):
         return value
     number = float(value)

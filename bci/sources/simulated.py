@@ -1,0 +1,213 @@
+"""The simulated subject as a device: it follows a timetable of its own and never gets tired."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from pydantic import Field
+
+from bci.clock import now
+from bci.config import SourceSettings
+from bci.paradigms import imagery, speller, timetable
+from bci.types import RawMarker, Reading, Samples, SourceState, StreamInfo
+
+if TYPE_CHECKING:
+    from bci.paradigms.subject import SimulatedSubject
+
+__all__ = ["SimulatedSettings", "SimulatedSource"]
+
+
+class SimulatedSettings(SourceSettings):
+    """Simulated participant who does cued trials in random order."""
+
+    kind: Literal["simulated"] = "simulated"
+    paradigm: Literal["ssvep12", "ssvep40", "imagery"] = Field(
+        default="ssvep12", description="speller with 12 or 40 targets, or left/right hand imagery"
+    )
+    snr: float = Field(
+        default=1.0,
+        ge=0,
+        description="SNR of the brain's responses as a multiple of a typical person's (SSVEP at Oz "
+        "-10.6 dB, mu rhythm at C3 -6 dB, over ongoing EEG in 3 to 100 Hz); 0: no response",
+    )
+    seed: int = Field(default=0, ge=0, description="of the person, the noise and the order of cues")
+    sfreq: float = Field(default=250.0, ge=100, le=20_000, description="sampling rate, Hz")
+    ch_names: tuple[str, ...] | None = Field(
+        default=None,
+        min_length=1,
+        description="labels of the 10-05 system; null: nine over the area in question",
+    )
+    stim_s: float | None = Field(
+        default=None, gt=0, description="flicker or imagery, seconds; null: 2 s and 4 s"
+    )
+    n_trials: int | None = Field(default=None, ge=1, description="ends after them; null: endless")
+    minutes: float | None = Field(default=None, gt=0, description="ends after them; null: endless")
+    speed: float | None = Field(
+        default=1.0, gt=0, description="times real speed; null: as fast as it is read"
+    )
+    chunk: int = Field(default=16, ge=1, description="samples that arrive at once")
+
+    def build(self) -> SimulatedSource:
+        """Make the source; the person is drawn when it is opened."""
+        return SimulatedSource(self)
+
+    def timetable(self) -> timetable.Timetable:
+        """Build the cued trials, endless."""
+        if self.paradigm == "imagery":
+            return imagery.ImageryTimetable(imagery_s=self.stim_s or 4.0, seed=self.seed)
+        labels = tuple(target.label for target in self._targets())
+        return speller.SpellerTimetable(labels, stim_s=self.stim_s or 2.0, seed=self.seed)
+
+    def subject(self) -> SimulatedSubject:
+        """Draw the person from the seed.
+
+        Raises
+        ------
+        ConfigError
+            A channel is not in the 10-05 system.
+        """
+        from bci.paradigms import subject  # here: imports scipy and MNE
+
+        moves = self.paradigm == "imagery"
+        return subject.SimulatedSubject(
+            self._targets(),
+            snr=self.snr,
+            sfreq=self.sfreq,
+            ch_names=self.ch_names or (subject.CENTRAL if moves else subject.OCCIPITAL),
+            seed=self.seed,
+        )
+
+    def _targets(self) -> tuple[speller.Target, ...]:
+        known = {"ssvep12": speller.TARGETS_12, "ssvep40": speller.TARGETS_40}
+        return known.get(self.paradigm, ())
+
+
+class SimulatedSource:
+    """A `bci.sources.Source` that samples the simulated subject.
+
+    The sample of index i is stamped ``start + i / sfreq`` on the local clock and
+    arrives, with its chunk complete, at ``start + i / (sfreq * speed)``. Markers
+    come before the samples that contain their onset, with their exact index.
+    Samples and markers are the same for any speed, chunk and timing.
+
+    Parameters
+    ----------
+    settings : SimulatedSettings
+    clock, sleep : callable
+        The local clock and how to wait on it, both in seconds; another pair
+        makes the source run on a virtual clock.
+    """
+
+    def __init__(
+        self,
+        settings: SimulatedSettings,
+        clock: Callable[[], float] = now,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.state = SourceState.OPENING
+        self._settings = settings
+        self._clock = clock
+        self._sleep = sleep
+        self._start = 0.0  # time of sample 0
+        self._subject: SimulatedSubject | None = None
+        self._markers: Iterator[RawMarker] = iter(())
+        self._pending: RawMarker | None = None
+        self._n_samples: int | None = None
+
+    def open(self) -> StreamInfo:
+        """Draw the person and start the clock.
+
+        Raises
+        ------
+        ConfigError
+            A channel is not in the 10-05 system.
+        """
+        asked = self._settings
+        self._subject = asked.subject()
+        self._start = self._clock()
+        self._markers = self._timed_markers()
+        self._pending = next(self._markers, None)
+        self._n_samples = self._length()
+        self.state = SourceState.LIVE
+        names = self._subject.ch_names
+        places = self._subject.electrodes.tolist()
+        return StreamInfo(
+            name=f"simulated {asked.paradigm}",
+            sfreq=asked.sfreq,
+            ch_names=names,
+            ch_types=("eeg",) * len(names),
+            positions={name: (x, y, z) for name, (x, y, z) in zip(names, places, strict=True)},
+            source_id=f"simulated-{asked.paradigm}-{asked.seed}",
+        )
+
+    def read(self, timeout_s: float = 0.1) -> list[Reading]:
+        """All whole chunks that are due, waiting for the first one; see `Source.read`.
+
+        Without a speed, one chunk at once. After the last trial the state becomes
+        ENDED and nothing comes any more.
+        """
+        if self._subject is None or self.state is SourceState.ENDED:
+            return []
+        start = self._subject.position
+        if self._n_samples is not None and start >= self._n_samples:
+            self.state = SourceState.ENDED
+            return []
+        stop = self._wait(start, timeout_s)
+        return self._take(start, stop) if stop > start else []
+
+    def close(self) -> None:
+        """Send the person home; harmless when called twice."""
+        self._subject = None
+        if self.state is not SourceState.ENDED:
+            self.state = SourceState.LOST
+
+    def _timed_markers(self) -> Iterator[RawMarker]:
+        sfreq = self._settings.sfreq
+        for marker in timetable.markers(self._trials()):
+            index = round(marker.t * sfreq)
+            yield RawMarker(marker.value, self._start + index / sfreq, index)
+
+    def _trials(self) -> Iterator[timetable.Trial]:
+        return islice(self._settings.timetable().trials(), self._settings.n_trials)
+
+    def _length(self) -> int | None:
+        """Count the samples until the end; None where there is none."""
+        ends = []
+        if self._settings.minutes is not None:
+            ends.append(60.0 * self._settings.minutes)
+        if self._settings.n_trials is not None:
+            ends.append(max(trial.stop_s for trial in self._trials()))
+        return round(min(ends) * self._settings.sfreq) if ends else None
+
+    def _wait(self, start: int, timeout_s: float) -> int:
+        """Index up to which chunks are complete, after waiting for the first of them."""
+        chunk, speed = self._settings.chunk, self._settings.speed
+        end = float("inf") if self._n_samples is None else self._n_samples
+        complete = int(min(start + chunk, end))
+        if speed is None:
+            return complete
+        rate = self._settings.sfreq * speed
+        due = self._start + (complete - 1) / rate
+        deadline = self._clock() + timeout_s
+        while (t := self._clock()) < due:
+            if t >= deadline:
+                return start
+            self._sleep(min(due, deadline) - t)
+        arrived = int((t - self._start) * rate + 1e-6) + 1
+        whole = start + (arrived - start) // chunk * chunk
+        return int(end) if arrived >= end else max(complete, whole)
+
+    def _take(self, start: int, stop: int) -> list[Reading]:
+        assert self._subject is not None
+        readings: list[Reading] = []
+        while (marker := self._pending) is not None and (marker.index or 0) < stop:
+            self._subject.see(marker.value, marker.index)
+            readings.append(marker)
+            self._pending = next(self._markers, None)
+        stamps = self._start + np.arange(start, stop, dtype=np.float64) / self._settings.sfreq
+        readings.append(Samples(self._subject.generate(stop - start), stamps))
+        return readings

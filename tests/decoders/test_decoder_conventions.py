@@ -1,0 +1,115 @@
+"""What every decoder owes to scikit-learn, and to chance."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from scipy.stats import binom
+from sklearn.base import clone, is_classifier
+from sklearn.model_selection import cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+
+import bci.decoders
+from bci.decoders import FBCCA, MDM, Decoder, TangentSpaceLR
+
+SFREQ = 128.0
+FREQUENCIES = {"10 Hz": 10.0, "13 Hz": 13.0, "16 Hz": 16.0}
+DECODERS = [FBCCA(SFREQ, FREQUENCIES), TangentSpaceLR(), MDM()]
+every_decoder = pytest.mark.parametrize("decoder", DECODERS, ids=lambda d: d.kind)
+
+
+def draw(seed, n_windows, amplitude):
+    """Windows of noise with a spectrum like 1/f, balanced labels, and a planted oscillation.
+
+    The oscillation has a topography of its own for each class, so that decoders
+    of covariance see it as well.
+    """
+    rng = np.random.default_rng(seed)
+    labels = rng.permutation(np.tile(list(FREQUENCIES), n_windows // 3))
+    spectrum = np.fft.rfft(rng.standard_normal((n_windows, 5, 256)))
+    X = np.fft.irfft(spectrum / np.sqrt(np.maximum(np.arange(129), 1)), 256)
+    X /= X.std()
+    t = np.arange(256) / SFREQ
+    topography = np.random.default_rng(99).standard_normal((3, 5))
+    for window, label in zip(X, labels, strict=True):
+        k = list(FREQUENCIES).index(label)
+        wave = np.sin(2 * np.pi * FREQUENCIES[label] * t + rng.uniform(0, 2 * np.pi))
+        window += amplitude * np.outer(topography[k], wave)
+    return X, labels
+
+
+@every_decoder
+def test_follows_scikit_learn(decoder):
+    X, y = draw(0, 60, 1.0)
+    copy = clone(decoder)
+    assert copy is not decoder
+    assert copy.get_params() == decoder.get_params()
+    assert is_classifier(copy)
+    assert copy.fit(X, y) is copy
+    assert isinstance(copy, Decoder)
+    proba = copy.predict_proba(X)
+    assert proba.shape == (60, 3)
+    np.testing.assert_allclose(proba.sum(axis=1), 1.0)
+    np.testing.assert_array_equal(copy.predict(X), copy.classes_[proba.argmax(axis=1)])
+    assert copy.classes_.tolist() == sorted(FREQUENCIES)
+    before = X.copy()
+    copy.predict(X)
+    np.testing.assert_array_equal(X, before)
+    assert copy.predict_proba(X[:0]).shape == (0, 3)
+
+
+@every_decoder
+def test_works_in_pipelines_and_cross_validation(decoder):
+    X, y = draw(1, 60, 1.0)
+    pipeline = make_pipeline(FunctionTransformer(lambda x: x[:, :4]), clone(decoder))
+    assert cross_val_score(pipeline, X, y, cv=3).mean() > 0.8
+    assert cross_val_score(clone(decoder), X, y, cv=3, scoring="neg_log_loss").mean() > -0.8
+
+
+@every_decoder
+def test_set_params_takes_effect(decoder):
+    X, y = draw(2, 30, 0.5)
+    changed = {"fbcca": {"n_bands": 2}, "tangent_space": {"C": 0.01}, "mdm": {"rank": 3}}
+    one = clone(decoder).fit(X, y)
+    before = one.decision_function(X)
+    one.set_params(**changed[decoder.kind]).fit(X, y)
+    assert not np.allclose(one.decision_function(X), before)
+
+
+def hits(decoder, amplitude, seeds, n_test=60):
+    """Windows decoded right, over independent draws, each with its own training."""
+    right = 0
+    for seed in seeds:
+        X, y = draw(1000 + seed, 60 + n_test, amplitude)
+        fitted = clone(decoder).fit(X[:60], y[:60])
+        right += int((fitted.predict(X[60:]) == y[60:]).sum())
+    return right, len(seeds) * n_test
+
+
+@every_decoder
+def test_noise_in_chance_out(decoder):
+    right, n = hits(decoder, 0.0, range(12))
+    low, high = binom.interval(0.99, n, 1 / 3)
+    assert low <= right <= high
+
+
+@every_decoder
+def test_a_planted_signal_is_found(decoder):
+    right, n = hits(decoder, 0.5, range(2))
+    assert right > binom.ppf(0.9999, n, 1 / 3)
+
+
+def test_importing_the_package_is_light_and_its_names_are_there():
+    code = (
+        "import sys, bci.decoders\n"
+        "assert not {'sklearn', 'scipy', 'pyriemann', 'skops'} & set(sys.modules), sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+    for name in bci.decoders.__all__:
+        assert getattr(bci.decoders, name).__name__ == name
+    with pytest.raises(AttributeError, match="no attribute 'CSP'"):
+        _ = bci.decoders.CSP

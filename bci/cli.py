@@ -137,7 +137,7 @@ def replay(
         float, typer.Option(min=0.01, help="Times real speed, with --lsl.")
     ] = 1.0,
     name: Annotated[str | None, typer.Option(help="Name of the LSL stream.")] = None,
-    chunk: Annotated[int, typer.Option(min=1, help="Samples pushed at once.")] = 0,
+    chunk: Annotated[int | None, typer.Option(min=1, help="Samples pushed at once.")] = None,
     out: Annotated[
         Path | None, typer.Option(help="Write the decisions here, one JSON a line.")
     ] = None,
@@ -153,11 +153,11 @@ def replay(
     from bci import replay as replaying
 
     if lsl:
-        replaying.over_lsl(file, speed=speed, name=name, chunk=chunk or None, report=say)
+        replaying.over_lsl(file, speed=speed, name=name, chunk=chunk, report=say)
     elif config is None:
         raise ConfigError("say how to decode the recording (--config FILE), or stream it (--lsl)")
     else:
-        replaying.decode(file, _load(config, overrides), chunk=chunk or None, out=out, report=say)
+        replaying.decode(file, _load(config, overrides), chunk=chunk, out=out, report=say)
 
 
 @app.command()

@@ -142,8 +142,10 @@ class DecisionFeed:
     def _start(self) -> int:
         return max(0, self._stop - len(self._entries))
 
-    def place_after(self, seq: int) -> int:
-        """Position of the first decision kept with a number above `seq`."""
+    def place(self, seq: int | None) -> int:
+        """Find the first decision kept with a number above `seq`; None: the next to come."""
+        if seq is None:
+            return self._stop
         kept = range(self._start, self._stop)
         return bisect_right(kept, seq, key=self._seq_at) + kept.start
 
@@ -153,10 +155,9 @@ class DecisionFeed:
         return entry.decision.seq
 
     async def serve(
-        self, client: Client, send: Callable[[str], Awaitable[None]], since: int | None
+        self, client: Client, send: Callable[[str], Awaitable[None]], place: int
     ) -> None:
-        """Send decisions until `finish`: those after number `since`, or those to come."""
-        place = self._stop if since is None else self.place_after(since)
+        """Send decisions from `place` on, until `finish`."""
         event = asyncio.Event()
         try:
             while True:

@@ -60,9 +60,10 @@ class Sockets:
         async def decisions(
             websocket: WebSocket, since: Annotated[int | None, Query(ge=-1)] = None
         ) -> None:
+            place = self._decisions.place(since)  # now: what is decided after the handshake counts
             send = self._bounded(websocket.send_text)
             await self._serve(
-                websocket, "decisions", lambda client: self._decisions.serve(client, send, since)
+                websocket, "decisions", lambda client: self._decisions.serve(client, send, place)
             )
 
         @router.websocket("/samples")

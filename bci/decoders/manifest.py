@@ -8,12 +8,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
-from pydantic import Field
+from pydantic import Field, ValidationError
 
+from bci import registry
 from bci.config import Settings
 from bci.errors import ModelError
 from bci.types import FloatArray, StreamInfo
@@ -187,23 +189,33 @@ def _channel_differences(manifest: Manifest, info: StreamInfo, any_order: bool) 
 def _chain_differences(
     trained: Sequence[Mapping[str, Any]], live: Sequence[Mapping[str, Any]]
 ) -> list[str]:
-    for number, (one, other) in enumerate(zip(trained, live, strict=False), 1):
-        keys = sorted({*one, *other} - ({"coefficients"} - (one.keys() & other.keys())))
-        for key in keys:
-            if not _same(one.get(key), other.get(key)):
-                shown = (
-                    "other filter coefficients"
-                    if key == "coefficients"
-                    else (f"{key} {one.get(key)} in training, {other.get(key)} now")
-                )
-                kinds = f"{one.get('kind')}" if key == "kind" else f"{other.get('kind')}"
-                return [f"processing stage {number} ({kinds}): {shown}"]
-    if len(trained) != len(live):
-        names = [
-            " > ".join(str(s.get("kind")) for s in chain) or "none" for chain in (trained, live)
-        ]
+    kinds = [[str(stage.get("kind")) for stage in chain] for chain in (trained, live)]
+    if kinds[0] != kinds[1]:
+        names = [" > ".join(chain) or "none" for chain in kinds]
         return [f"it was trained behind the stages {names[0]}, the stream passes {names[1]}"]
+    for number, (one, other) in enumerate(zip(trained, live, strict=True), 1):
+        where = f"processing stage {number} ({one['kind']})"
+        then, now = _filled(one), _filled(other)
+        for key in sorted(then.keys() | now.keys()):
+            if not _same(then.get(key), now.get(key)):
+                return [f"{where}: {key} {then.get(key)} in training, {now.get(key)} now"]
+        both = "coefficients" in one and "coefficients" in other
+        if both and not _same(one["coefficients"], other["coefficients"]):
+            return [f"{where}: other filter coefficients in training than now"]
     return []
+
+
+def _filled(stage: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a stage's settings, with the default of each option that they don't name.
+
+    A model from before an option existed was trained without it, which is its default.
+    """
+    stated = {key: value for key, value in stage.items() if key != "coefficients"}
+    cls = registry.find("stage", str(stage["kind"]))
+    if cls is not None:
+        with suppress(ValidationError):
+            return cls.model_validate(stated).model_dump(mode="json")
+    return stated
 
 
 def _same(one: Any, other: Any) -> bool:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
+from io import FileIO
 from pathlib import Path
-from typing import IO, Literal
+from typing import Literal
 
 from pydantic import Field
 
@@ -34,7 +36,7 @@ class JSONLinesWriter:
     def __init__(self, settings: JSONLinesOutput) -> None:
         self.name = f"jsonl:{settings.path}"
         self._path = settings.path
-        self._file: IO[str] | None = None
+        self._file: FileIO | None = None
 
     def open(self, labels: tuple[str, ...]) -> None:
         """Open the file for appending.
@@ -46,9 +48,7 @@ class JSONLinesWriter:
         """
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = open(  # noqa: SIM115 -- closed by close(); an opener sets the mode
-                self._path, "a", encoding="utf-8", opener=_private
-            )
+            self._file = FileIO(self._path, "a", opener=_private)
         except OSError as error:
             raise RecordingError(
                 f"decisions cannot be written to {self._path}: {error.strerror}; choose another "
@@ -56,7 +56,7 @@ class JSONLinesWriter:
             ) from error
 
     def send(self, decision: Decision) -> None:
-        """Write and flush one line.
+        """Write one line, whole or not at all.
 
         Raises
         ------
@@ -65,11 +65,15 @@ class JSONLinesWriter:
         """
         if self._file is None:
             raise RecordingError(f"{self._path} is not open for decisions")
-        line = json.dumps(decision.to_json(), ensure_ascii=False, allow_nan=False)
+        line = json.dumps(decision.to_json(), ensure_ascii=False, allow_nan=False) + "\n"
+        size = os.fstat(self._file.fileno()).st_size
+        data = line.encode()
         try:
-            self._file.write(line + "\n")
-            self._file.flush()
+            if self._file.write(data) != len(data):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OSError as error:
+            with contextlib.suppress(OSError):
+                self._file.truncate(size)  # no half line before the next one
             raise RecordingError(
                 f"decision {decision.seq} cannot be written to {self._path}: {error.strerror}"
             ) from error
@@ -78,8 +82,7 @@ class JSONLinesWriter:
         """Close the file; harmless when called twice."""
         file, self._file = self._file, None
         if file is not None:
-            with contextlib.suppress(OSError):  # what was not flushed, `send` has reported
-                file.close()
+            file.close()
 
 
 def _private(path: str, flags: int) -> int:

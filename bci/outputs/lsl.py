@@ -23,7 +23,7 @@ class LSLOutput(OutputSettings):
 
     ``<name>-probabilities``: type Probabilities, float32, irregular, one channel per
     class; stamped with the time of the last sample that the decision rests on, so
-    that it lies over the EEG. An abstention is a row of NaN.
+    that it lies over the EEG. Where nothing was decoded it is a row of NaN.
     """
 
     kind: Literal["lsl"] = "lsl"
@@ -84,7 +84,8 @@ class LSLSender:
         if decision.label is not None:
             self._markers.push_sample([decision.label], decided_at)
         if self._probabilities is not None:
-            row = [decision.proba.get(label, math.nan) for label in self._labels]
+            unscored = 0.0 if decision.proba else math.nan
+            row = [decision.proba.get(label, unscored) for label in self._labels]
             evidence_at = decided_at if decision.t_last is None else decision.t_last
             self._probabilities.push_sample(row, evidence_at)
 

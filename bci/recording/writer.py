@@ -2,8 +2,8 @@
 
 What is safe when:
 
-- chunks are handed to the operating system at least each second (`FLUSH_S`): a
-  killed process loses at most that, and the file still opens;
+- chunks are handed to the operating system each half second (`FLUSH_S`): even on
+  a busy machine a killed process loses less than one, and the file still opens;
 - each ten seconds (`BOUNDARY_S`) a boundary chunk is written and the file is
   synced to the disk (fsync): a power cut loses at most that;
 - after each flush the ledger (``…_ledger.jsonl``) gets a line with what must
@@ -34,9 +34,9 @@ from bci.recording import ledger, xdf
 from bci.recording.layout import beside
 from bci.types import FloatArray, SampleArray, StreamInfo
 
-FLUSH_S = 1.0
+FLUSH_S = 0.5
 BOUNDARY_S = 10.0
-#: Chunks waiting for a flush; more than this is written before its second is over.
+#: Chunks waiting for a flush; more than this is written before its time.
 PENDING_BYTES = 1 << 20
 
 
@@ -107,8 +107,8 @@ class _Block:
 class Recorder:
     """Records streams of samples and markers into one new XDF file.
 
-    Not thread-safe, has no thread: call `tick` about each quarter of a second when
-    nothing else is called (`RecorderThread` does).
+    Not thread-safe, has no thread: call `tick` a few times a second when nothing
+    else is called (`RecorderThread` does).
 
     Parameters
     ----------
@@ -253,7 +253,7 @@ class Recorder:
     # --- to the disk -----------------------------------------------------------------------------
 
     def tick(self) -> None:
-        """Flush if a second has passed since the last time."""
+        """Flush if `FLUSH_S` has passed since the last time."""
         if self._clock() - self._flushed >= FLUSH_S:
             self.flush()
 

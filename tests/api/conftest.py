@@ -28,7 +28,9 @@ class FakeEngine:
         self.calls: list[tuple[Any, ...]] = []
         self.error: Exception | None = None
 
-    def open_stream(self, n_channels: int = 3, sfreq: float = 250.0, seconds: int = 10) -> RingBuffer:
+    def open_stream(
+        self, n_channels: int = 3, sfreq: float = 250.0, seconds: int = 10
+    ) -> RingBuffer:
         names = tuple(f"C{i}" for i in range(n_channels))
         info = StreamInfo("fake", sfreq, names, ("eeg",) * n_channels, {"C0": (0.0, 0.1, 0.0)})
         ring = RingBuffer(int(sfreq * seconds), n_channels)

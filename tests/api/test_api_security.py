@@ -240,7 +240,9 @@ def test_a_listed_origin_may_use_the_engine_from_a_browser(serve) -> None:  # ty
             pass
 
 
-@pytest.mark.parametrize("origin", ["lab.example.org", "ftp://lab", "https://", "https://lab/x", "*"])
+@pytest.mark.parametrize(
+    "origin", ["lab.example.org", "ftp://lab", "https://", "https://lab/x", "*"]
+)
 def test_what_is_no_origin_cannot_be_listed(engine, origin) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(ConfigError, match="not a web origin"):
         ApiServer(engine, origins=[origin])

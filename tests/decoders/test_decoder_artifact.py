@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import os
@@ -14,7 +15,7 @@ import pytest
 from pyriemann.estimation import Covariances
 from pyriemann.tangentspace import TangentSpace
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.pipeline import make_pipeline
 
 from bci import config
@@ -215,11 +216,17 @@ def altered(folder, old, new):
     ("damage", "message"),
     [
         (lambda m: flip(m / "arrays.safetensors", -9), "arrays.safetensors is not the file"),
-        (lambda m: os.truncate(m / "arrays.safetensors", 100), "arrays.safetensors is not the file"),
+        (
+            lambda m: os.truncate(m / "arrays.safetensors", 100),
+            "arrays.safetensors is not the file",
+        ),
         (lambda m: (m / "arrays.safetensors").unlink(), "arrays.safetensors is missing"),
         (lambda m: (m / "manifest.json").unlink(), "manifest.json is missing"),
         (lambda m: os.truncate(m / "manifest.json", 200), "manifest.json is damaged"),
-        (lambda m: (m / "manifest.json").write_bytes(b"\x80\x04garbage"), "manifest.json is damaged"),
+        (
+            lambda m: (m / "manifest.json").write_bytes(b"\x80\x04garbage"),
+            "manifest.json is damaged",
+        ),
         (lambda m: altered(m, "250.0", "256.0"), "was altered after saving"),
         (lambda m: altered(m, '"C3"', '"C5"'), "was altered after saving"),
         (lambda m: altered(m, "arrays.safetensors", "../x.safetensors"), "damaged: file"),
@@ -268,12 +275,12 @@ def test_a_planted_pickle_is_never_loaded(model, tmp_path, name):
     trace.unlink()
     (model / name).write_bytes(bomb)
     if name == "arrays.safetensors":
-        digest = __import__("hashlib").sha256(bomb).hexdigest()
+        digest = hashlib.sha256(bomb).hexdigest()
         rewrite(model, file_sha256=digest)
         with pytest.raises(ModelError, match="does not hold a decoder"):
             load(model)
     elif name == "model.skops":
-        digest = __import__("hashlib").sha256(bomb).hexdigest()
+        digest = hashlib.sha256(bomb).hexdigest()
         rewrite(model, file=name, file_sha256=digest)
         with pytest.raises(ModelError, match=r"model\.skops"):
             load(model)
@@ -306,9 +313,8 @@ def test_untrusted_types_are_named_and_can_be_trusted(tmp_path):
 
 def test_an_estimator_without_probabilities_is_refused(tmp_path):
     X, y = training()
-    pipeline = make_pipeline(Covariances(), TangentSpace())
-    pipeline.fit(X, y).classes_ = np.unique(y)
-    save(pipeline, manifest_for(X, y), tmp_path / "m")
+    ridge = make_pipeline(Covariances(), TangentSpace(), RidgeClassifier()).fit(X, y)
+    save(ridge, manifest_for(X, y), tmp_path / "m")
     with pytest.raises(ModelError, match="holds a Pipeline, which gives no probabilities"):
         load(tmp_path / "m")
 
@@ -320,17 +326,33 @@ def test_an_estimator_without_probabilities_is_refused(tmp_path):
     ("info", "processing", "window", "message"),
     [
         ({"sfreq": 500.0}, PROCESSING, {}, "trained at 250 Hz, the stream has 500 Hz"),
-        ({"ch_names": ("C3", "Cz", "C4")}, PROCESSING, {},
-         "channels Pz are missing: it was trained on C3, Cz, C4, Pz, the stream has C3, Cz, C4"),
-        ({"ch_names": ("Cz", "C3", "C4", "Pz")}, PROCESSING, {},
-         "other order of channels: .* C3, Cz, C4, Pz, the stream has Cz, C3, C4, Pz"),
+        (
+            {"ch_names": ("C3", "Cz", "C4")},
+            PROCESSING,
+            {},
+            "channels Pz are missing: it was trained on C3, Cz, C4, Pz, the stream has C3, Cz, C4",
+        ),
+        (
+            {"ch_names": ("Cz", "C3", "C4", "Pz")},
+            PROCESSING,
+            {},
+            "other order of channels: .* C3, Cz, C4, Pz, the stream has Cz, C3, C4, Pz",
+        ),
         ({"ch_names": (*CHANNELS, "Oz")}, PROCESSING, {}, "other channels: .* Pz, Oz"),
-        ({}, PROCESSING[1:], {}, r"stage 1 \(notch\): kind notch in training, bandpass now"),
-        ({}, (*PROCESSING, {"kind": "reference"}), {},
-         "behind the stages notch > bandpass, the stream passes notch > bandpass > reference"),
+        ({}, PROCESSING[1:], {}, "behind the stages notch > bandpass, the stream passes bandpass"),
+        (
+            {},
+            (*PROCESSING, {"kind": "reference"}),
+            {},
+            "behind the stages notch > bandpass, the stream passes notch > bandpass > reference",
+        ),
         ({}, (), {}, "behind the stages notch > bandpass, the stream passes none"),
-        ({}, (PROCESSING[0], PROCESSING[1] | {"high_hz": 40.0}), {},
-         r"stage 2 \(bandpass\): high_hz 30.0 in training, 40.0 now"),
+        (
+            {},
+            (PROCESSING[0], PROCESSING[1] | {"high_hz": 40.0}),
+            {},
+            r"stage 2 \(bandpass\): high_hz 30.0 in training, 40.0 now",
+        ),
         ({}, PROCESSING, {"length_s": 2.0}, "windows of 1 s, the session cuts 2 s"),
         ({}, PROCESSING, {"kind": "growing"}, "kind 'sliding' .* cuts growing ones"),
     ],
@@ -381,7 +403,7 @@ def test_coefficients_are_compared_where_both_sides_have_them():
 def test_channels_are_found_by_name(model):
     _, manifest = load(model)
     assert adaptation(manifest, stream(ch_names=("Oz", "Pz", "C4", "Cz", "C3"))) == [4, 3, 2, 1]
-    with pytest.raises(ModelError, match="cannot be adapted .* channels C3 are missing"):
+    with pytest.raises(ModelError, match=r"cannot be adapted .* channels C3 are missing"):
         adaptation(manifest, stream(ch_names=("Oz", "Pz", "C4", "Cz")))
 
 
@@ -449,8 +471,11 @@ def simulated():
 def test_a_session_gets_its_decoder_and_the_name_for_decisions(model):
     decoder, name = load_decoder(session({"kind": "fbcca", "frequencies_hz": [10, 12]}), stream())
     assert (type(decoder), name) == (FBCCA, "fbcca")
-    processing = [{"kind": "notch", "freq_hz": 50}, {"kind": "bandpass", "low_hz": 8, "high_hz": 31}]
-    with pytest.raises(ModelError, match="high_hz 30.0 in training, 31.0 now"):
+    processing = [
+        {"kind": "notch", "freq_hz": 50},
+        {"kind": "bandpass", "low_hz": 8, "high_hz": 31},
+    ]
+    with pytest.raises(ModelError, match=r"high_hz 30\.0 in training, 31\.0 now"):
         load_decoder(session({"kind": "model", "path": str(model)}, processing), stream())
     with pytest.raises(ConfigError, match="'tangent_space' must be trained"):
         load_decoder(session({"kind": "tangent_space"}), stream())
@@ -464,7 +489,9 @@ def test_a_saved_model_loads_into_the_session_it_was_trained_in(tmp_path):
     chain = [{"kind": "notch", "freq_hz": 50}, {"kind": "bandpass", "low_hz": 8, "high_hz": 30}]
     trained = session({"kind": "tangent_space"}, chain)
     manifest = manifest_for(
-        X, y, processing=describe_processing(trained.processing),
+        X,
+        y,
+        processing=describe_processing(trained.processing),
         window=trained.window.model_dump(mode="json"),
     )
     written = save(TangentSpaceLR().fit(X, y), manifest, tmp_path / "m")

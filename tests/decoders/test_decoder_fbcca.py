@@ -51,8 +51,11 @@ def fbcca_by_loops(X, sfreq, hz, low_edges, high, n_harmonics):
             sos = signal.cheby1(4, 0.5, [low, high], "bandpass", fs=sfreq, output="sos")
             band = signal.sosfiltfilt(sos, window, axis=-1)
             for k, f in enumerate(hz):
-                rows = [g(2 * np.pi * h * f * t) for h in range(1, n_harmonics + 1)
-                        for g in (np.sin, np.cos)]
+                rows = [
+                    g(2 * np.pi * h * f * t)
+                    for h in range(1, n_harmonics + 1)
+                    for g in (np.sin, np.cos)
+                ]
                 rho = largest_canonical_correlation(band, np.array(rows))
                 scores[i, k] += (n**-1.25 + 0.25) * rho**2
     return scores
@@ -124,8 +127,9 @@ def test_the_published_bands_at_250_hz():
     assert FBCCA(250, FREQUENCIES).edges_ == tuple((low, 90.0) for low in (6, 14, 22, 30, 38))
 
 
-@pytest.mark.parametrize(("sfreq", "lows"), [(128, (6, 14, 22, 30, 38)), (100, (6, 14, 22, 30, 38)),
-                                             (64, (6, 14, 22))])
+@pytest.mark.parametrize(
+    ("sfreq", "lows"), [(128, (6, 14, 22, 30, 38)), (100, (6, 14, 22, 30, 38)), (64, (6, 14, 22))]
+)
 def test_bands_end_below_half_a_low_sampling_rate(sfreq, lows):
     decoder = FBCCA(sfreq, FREQUENCIES)
     assert decoder.edges_ == tuple((low, 0.45 * sfreq) for low in lows)
@@ -207,7 +211,9 @@ def test_calibration_changes_no_label_and_takes_any_length():
     X = plant(rng, labels, FREQUENCIES, amplitude=0.2)
     plain, fitted = FBCCA(SFREQ, FREQUENCIES), FBCCA(SFREQ, FREQUENCIES).fit(X, labels)
     for n_times in (60, 199, 250):
-        np.testing.assert_array_equal(plain.predict(X[..., :n_times]), fitted.predict(X[..., :n_times]))
+        np.testing.assert_array_equal(
+            plain.predict(X[..., :n_times]), fitted.predict(X[..., :n_times])
+        )
     longer = plant(rng, labels, FREQUENCIES, n_times=400)
     np.testing.assert_array_equal(plain.predict(longer), fitted.predict(longer))
     assert fitted.inverse_temperature(5.0) == fitted.inverse_temperatures_[-1]
@@ -237,7 +243,7 @@ def test_inverse_temperature_is_the_best_of_a_fine_grid():
 def test_labels_that_are_no_classes_are_refused():
     X = np.random.default_rng(11).standard_normal((4, 3, 250))
     decoder = FBCCA(SFREQ, FREQUENCIES)
-    with pytest.raises(ValueError, match="'8 Hz'.*FBCCA decides"):
+    with pytest.raises(ValueError, match=r"'8 Hz'.*FBCCA decides"):
         decoder.fit(X, ["8 Hz", "9 Hz", "8 Hz", "9 Hz"])
     with pytest.raises(ValueError, match="at least two classes"):
         decoder.fit(X, ["9 Hz"] * 4)
@@ -269,7 +275,10 @@ def test_settings_build_the_decoder():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"frequencies_hz": [13, 17], "channels": ["POz", "Oz"]}, "channels POz .* Oz, O1, O2, EOG"),
+        (
+            {"frequencies_hz": [13, 17], "channels": ["POz", "Oz"]},
+            "channels POz .* Oz, O1, O2, EOG",
+        ),
         ({"frequencies_hz": [13, 130]}, "13 to 130 Hz do not fit"),
     ],
 )

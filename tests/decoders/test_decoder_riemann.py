@@ -41,7 +41,9 @@ def moments_of(window):
 @pytest.mark.parametrize(("n_channels", "n_times"), [(3, 1000), (8, 50), (64, 200), (16, 10)])
 def test_shrinkage_equals_scikit_learns(n_channels, n_times):
     rng = np.random.default_rng(n_channels)
-    X = rng.standard_normal((4, n_channels, n_channels)) @ rng.standard_normal((4, n_channels, n_times))
+    X = rng.standard_normal((4, n_channels, n_channels)) @ rng.standard_normal(
+        (4, n_channels, n_times)
+    )
     X += 5.0
     found = oas(sample_covariances(X), n_times)
     for window, covariance in zip(X, found, strict=True):
@@ -116,8 +118,9 @@ def test_average_reference_equals_leaving_one_channel_out_without_shrinkage(esti
     whole = estimator(shrinkage=None).fit(X, y)
     dropped = estimator(shrinkage=None).fit(X[:, :-1], y)
     if estimator is MDM:  # logistic regression's solver stops at its own tolerance
-        np.testing.assert_allclose(whole.predict_proba(new), dropped.predict_proba(new[:, :-1]),
-                                   atol=1e-8)
+        np.testing.assert_allclose(
+            whole.predict_proba(new), dropped.predict_proba(new[:, :-1]), atol=1e-8
+        )
     np.testing.assert_allclose(
         whole.predict_proba(new), dropped.predict_proba(new[:, :-1]), atol=2e-3
     )

@@ -152,3 +152,13 @@ def test_any_chunking_of_a_chain(cuts, start, info, recording, run) -> None:
     whole = run(chain, recording, (), start)
     chain.reset(info, start)
     assert_same("resample", whole, run(chain, recording, cuts, start))
+
+
+@pytest.mark.parametrize(("kind", "case"), ALL)
+def test_settings_survive_a_file_and_say_what_they_are(kind, case) -> None:
+    cls = registry.find("stage", kind)
+    assert cls is not None
+    asked = cls.model_validate({"kind": kind, **case})
+    assert cls.model_validate(asked.model_dump(mode="json")) == asked
+    described = {name for name, field in cls.model_fields.items() if field.description}
+    assert described | {"kind", "action", "mode"} >= set(cls.model_fields)

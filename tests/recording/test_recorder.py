@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import signal
 import subprocess
 import sys
 import textwrap
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -51,7 +49,7 @@ def run(script, *args, **options):
     )
 
 
-def test_flushes_each_second_and_marks_each_ten(tmp_path):
+def test_flushes_each_half_second_and_marks_each_ten(tmp_path):
     clock = Clock()
     path = tmp_path / "a.xdf"
     recorder = Recorder(path, clock=clock)
@@ -61,7 +59,7 @@ def test_flushes_each_second_and_marks_each_ten(tmp_path):
         clock.now = i * 0.1
         recorder.write_samples(stream, *block(10 * i))
         sizes.append(path.stat().st_size)
-    assert 23 <= np.count_nonzero(np.diff(sizes)) <= 25
+    assert 40 <= np.count_nonzero(np.diff(sizes)) <= 50
     recorder.close()
     tags = [found.tag for found in scan(open_file(path), {}) if isinstance(found, ChunkAt)]
     assert tags.count(Tag.BOUNDARY) == 2
@@ -242,14 +240,6 @@ def test_a_full_file_system(tmp_path):
         subprocess.run(["umount", str(mount)], check=True)
 
 
-def test_dev_full_is_an_error_at_once():
-    if not Path("/dev/full").exists():
-        pytest.skip("there is no /dev/full here")
-    assert resource.getrlimit(resource.RLIMIT_FSIZE)  # the module works on this system
-    with pytest.raises(RecordingError, match="exists already"):
-        Recorder("/dev/full")
-
-
 # --- kill -9 -------------------------------------------------------------------------------------
 
 RECORD = """
@@ -297,8 +287,7 @@ def test_kill_9_loses_at_most_a_second(tmp_path):
     eeg = report.streams[0]
     assert eeg.n_ledger is not None
     assert eeg.n_samples >= eeg.n_ledger
-    # one second of 1 kHz, and one turn of the recorder's thread
-    assert eeg.n_samples >= reported - 1000 - 300
+    assert eeg.n_samples >= reported - 1000  # one second of 1 kHz
 
     result = salvage(path)
     mended = verify(result.path)

@@ -118,9 +118,7 @@ def test_clock_offsets_are_applied_by_readers_and_stand_in_the_footer(tmp_path):
         stream = recorder.add_stream(info(1, 100.0), dtype=np.float32)
         for i in range(0, 1000, 100):
             recorder.write_clock_offset(stream, stamps[i], -2.5)
-            recorder.write_samples(
-                stream, np.zeros((100, 1), np.float32), stamps[i : i + 100]
-            )
+            recorder.write_samples(stream, np.zeros((100, 1), np.float32), stamps[i : i + 100])
     (found,), _ = pyxdf.load_xdf(path)
     np.testing.assert_allclose(found["time_stamps"], stamps - 2.5, atol=1e-6)
     raw = load(path)[0]["EEG"]
@@ -137,7 +135,9 @@ def test_lengths_of_every_size():
 
 
 def test_boundary_is_the_published_one():
-    assert xdf.boundary() == bytes([1, 18, 5, 0]) + bytes.fromhex("43a546dccbf5410fb30ed5467383cbe4")
+    assert xdf.boundary() == bytes([1, 18, 5, 0]) + bytes.fromhex(
+        "43a546dccbf5410fb30ed5467383cbe4"
+    )
 
 
 def test_a_type_xdf_lacks_is_refused():

@@ -15,8 +15,6 @@ import pytest
 # first estimate of the clock offset.
 os.environ.setdefault("LSLAPICFG", str(pathlib.Path(__file__).with_name("lsl_api.cfg")))
 
-pylsl = pytest.importorskip("pylsl", reason="liblsl does not load", exc_type=Exception)
-
 SENDER = """
 import sys, time
 import numpy as np

@@ -120,8 +120,12 @@ def timeflux(sos, data) -> dict[str, Contender]:
     if find_spec("timeflux") is None or find_spec("timeflux_dsp") is None:
         print("Timeflux: not installed")
         return {}
-    import pandas as pd
-    from timeflux_dsp.nodes.filters import IIRFilter
+    try:
+        import pandas as pd
+        from timeflux_dsp.nodes.filters import IIRFilter
+    except (ImportError, AttributeError) as error:  # its networkx knows only numpy < 2
+        print(f"Timeflux: installed, but does not load: {error}")
+        return {}
 
     period = pd.Timedelta(seconds=1 / SFREQ)
     frames = [

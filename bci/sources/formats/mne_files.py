@@ -158,7 +158,8 @@ def _annotations(
     annotations = raw.annotations
     if not len(annotations):
         return [], []
-    indices = raw.time_as_index(annotations.onset, use_rounding=True, origin=annotations.orig_time)
+    # onsets count from sample 0 of the recording, of which the file begins at `first_samp`
+    indices = np.rint(annotations.onset * raw.info["sfreq"]).astype(int) - raw.first_samp
     events: list[tuple[int, str]] = []
     joints: set[int] = set()
     n_bad = 0

@@ -30,9 +30,9 @@ from bci.metrics import (
 )
 from bci.outputs.jsonl import JSONLinesOutput
 from bci.paradigms.keyboard import KEYBOARD_12, Keyboard
-from bci.paradigms.speller import TARGETS_12, SpellerTimetable, Trial
+from bci.paradigms.speller import TARGETS_12, SpellerTimetable
 from bci.paradigms.subject import OCCIPITAL, SimulatedSubject
-from bci.paradigms.timetable import CUE, STIM_OFF, STIM_ON
+from bci.paradigms.timetable import CUE, STIM_OFF, Trial
 from bci.pipeline import Pipeline
 from bci.recording.layout import beside
 from bci.recording.verify import verify

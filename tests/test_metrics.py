@@ -37,7 +37,9 @@ def test_itr_at_its_ends():
     assert metrics.itr(1 / 12, 12, 2.5) == pytest.approx(0.0, abs=1e-12)
 
 
-@pytest.mark.parametrize("wrong", [(1.1, 4, 1), (-0.1, 4, 1), (0.5, 1, 1), (0.5, 4, 0), (math.nan, 4, 1)])
+@pytest.mark.parametrize(
+    "wrong", [(1.1, 4, 1), (-0.1, 4, 1), (0.5, 1, 1), (0.5, 4, 0), (math.nan, 4, 1)]
+)
 def test_itr_refuses_what_has_no_rate(wrong):
     with pytest.raises(ValueError, match="no transfer rate"):
         metrics.itr(*wrong)

@@ -39,8 +39,8 @@ class FBCCA(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """Filter-bank CCA; needs no training, and takes windows of any length.
 
     Without `fit`, probabilities are ``softmax(4 · T · score)`` for a window of
-    T seconds. That is a cautious heuristic (the best-fitting factor was between
-    4 and 5 per second over nine people, three classes, 8 channels): right in
+    T seconds. That is a cautious heuristic (the best-fitting factor was 4.3 to
+    5.4 per second over nine people, three classes, 8 channels): right in
     order and growing with the evidence, but not calibrated. `fit` with labels
     replaces it by an inverse temperature fitted at several window lengths; the
     scores and so the predicted labels stay the same.

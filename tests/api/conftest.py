@@ -100,7 +100,7 @@ def _engine() -> FakeEngine:
 
 @pytest.fixture
 def engine(_engine: FakeEngine) -> FakeEngine:
-    """The engine behind `site` and `serve`, as new (stopping a server takes 0.2 s, so they stay)."""
+    """The engine behind `site` and `serve`, as new; they stay, for stopping takes 0.2 s."""
     _engine.__init__()  # type: ignore[misc]
     return _engine
 

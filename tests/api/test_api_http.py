@@ -8,7 +8,7 @@ from bci.api.security import MAX_BODY
 from bci.errors import BciError, ConfigError, ModelError
 
 
-def test_health_says_why_not(site, engine) -> None:  # type: ignore[no-untyped-def]
+def test_health_says_why_not(site, engine):
     answer = site.http.get("/health")
     assert (answer.status_code, answer.json()) == (200, {"ok": True, "reasons": []})
     engine.reasons = ["stream lost for 3 s"]
@@ -16,7 +16,7 @@ def test_health_says_why_not(site, engine) -> None:  # type: ignore[no-untyped-d
     assert (answer.status_code, answer.json()["reasons"]) == (503, ["stream lost for 3 s"])
 
 
-def test_status_is_versioned_json_without_nan(site) -> None:  # type: ignore[no-untyped-def]
+def test_status_is_versioned_json_without_nan(site):
     answer = site.http.get("/v1/status")
     status = json.loads(answer.text, parse_constant=pytest.fail)
     assert status["schema"] == "bci.status/1"
@@ -25,7 +25,7 @@ def test_status_is_versioned_json_without_nan(site) -> None:  # type: ignore[no-
     assert status["telemetry"]["decisions"] == 0
 
 
-def test_metrics_are_prometheus_text(site, engine) -> None:  # type: ignore[no-untyped-def]
+def test_metrics_are_prometheus_text(site, engine):
     engine.telemetry.observe_decision(2.0, "A")
     answer = site.http.get("/metrics")
     assert answer.headers["content-type"].startswith("text/plain; version=")
@@ -43,13 +43,13 @@ def test_metrics_are_prometheus_text(site, engine) -> None:  # type: ignore[no-u
         ("/v1/calibration", {"action": "finish", "decoder": "mdm"}, ("calibrate", "finish", "mdm")),
     ],
 )
-def test_control_reaches_the_engine(site, engine, path, body, call) -> None:  # type: ignore[no-untyped-def]
+def test_control_reaches_the_engine(site, engine, path, body, call):
     answer = site.http.post(path, json=body, headers=site.token)
     assert (answer.status_code, answer.json()) == (202, {"accepted": True})
     assert engine.calls == [call]
 
 
-def test_decoder_path_reaches_the_engine(site, engine, tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_decoder_path_reaches_the_engine(site, engine, tmp_path):
     answer = site.http.post("/v1/decoder", json={"path": str(tmp_path)}, headers=site.token)
     assert answer.status_code == 202
     assert engine.calls == [("decoder", tmp_path)]
@@ -59,14 +59,14 @@ def test_decoder_path_reaches_the_engine(site, engine, tmp_path) -> None:  # typ
     ("error", "status"), [(BciError, 409), (ConfigError, 400), (ModelError, 422)]
 )
 @pytest.mark.parametrize("path", ["/v1/markers", "/v1/decoder"])
-def test_engine_says_no(site, engine, error, status, path) -> None:  # type: ignore[no-untyped-def]
+def test_engine_says_no(site, engine, error, status, path):
     engine.error = error("this cannot be: do that")
     body = {"value": "x"} if path == "/v1/markers" else {"path": "x"}
     answer = site.http.post(path, json=body, headers=site.token)
     assert (answer.status_code, answer.json()) == (status, {"error": "this cannot be: do that"})
 
 
-def test_a_fault_of_the_engine_is_logged_and_not_shown(site, engine, caplog, until) -> None:  # type: ignore[no-untyped-def]
+def test_a_fault_of_the_engine_is_logged_and_not_shown(site, engine, caplog, until):
     engine.error = RuntimeError("inner secret")
     answer = site.http.post("/v1/markers", json={"value": "x"}, headers=site.token)
     assert (answer.status_code, list(answer.json())) == (500, ["error"])
@@ -97,7 +97,7 @@ def test_a_fault_of_the_engine_is_logged_and_not_shown(site, engine, caplog, unt
         (b'{"value": "' + b"x" * MAX_BODY + b'"}', 413, "larger than 65536 bytes"),
     ],
 )
-def test_malformed_bodies(site, engine, body, status, says) -> None:  # type: ignore[no-untyped-def]
+def test_malformed_bodies(site, engine, body, status, says):
     headers = {**site.token, "Content-Type": "application/json"}
     answer = site.http.post("/v1/markers", content=body, headers=headers)
     assert (answer.status_code, list(answer.json())) == (status, ["error"])
@@ -105,7 +105,7 @@ def test_malformed_bodies(site, engine, body, status, says) -> None:  # type: ig
     assert engine.calls == []
 
 
-def test_a_body_of_undeclared_length_is_limited_too(site, engine) -> None:  # type: ignore[no-untyped-def]
+def test_a_body_of_undeclared_length_is_limited_too(site, engine):
     parts = (b" " * 8192 for _ in range(20))
     headers = {**site.token, "Content-Type": "application/json"}
     answer = site.http.post("/v1/markers", content=parts, headers=headers)
@@ -113,7 +113,7 @@ def test_a_body_of_undeclared_length_is_limited_too(site, engine) -> None:  # ty
 
 
 @pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", ""])
-def test_only_json_is_a_body(site, engine, content_type) -> None:  # type: ignore[no-untyped-def]
+def test_only_json_is_a_body(site, engine, content_type):
     headers = {**site.token, "Content-Type": content_type}
     answer = site.http.post("/v1/markers", content=b'{"value": "x"}', headers=headers)
     assert (answer.status_code, engine.calls) == (422, [])
@@ -133,13 +133,13 @@ def test_only_json_is_a_body(site, engine, content_type) -> None:  # type: ignor
         ("GET", "/health/../../etc/passwd", 404),
     ],
 )
-def test_unknown_routes_answer_json(site, method, path, status) -> None:  # type: ignore[no-untyped-def]
+def test_unknown_routes_answer_json(site, method, path, status):
     answer = site.http.request(method, path, headers=site.token)
     assert (answer.status_code, list(answer.json())) == (status, ["error"])
     assert httpx.URL(path).path.rsplit("/", 1)[-1] in answer.json()["error"]
 
 
-def test_docs_stay_on(site) -> None:  # type: ignore[no-untyped-def]
+def test_docs_stay_on(site):
     assert "swagger" in site.http.get("/docs").text
     schema = site.http.get("/openapi.json").json()
     assert set(schema["paths"]) == {

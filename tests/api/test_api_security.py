@@ -16,7 +16,7 @@ SOCKETS = ["/v1/decisions", "/v1/samples"]
 
 
 @pytest.fixture(scope="module")
-def remote(serve):  # type: ignore[no-untyped-def]
+def remote(serve):
     """A server configured for all interfaces (bound to loopback: no port is opened to others)."""
     listen = server_module._listen
     with pytest.MonkeyPatch.context() as patch:
@@ -25,7 +25,7 @@ def remote(serve):  # type: ignore[no-untyped-def]
             yield site
 
 
-def refused(site, path, **options):  # type: ignore[no-untyped-def]
+def refused(site, path, **options):
     """Status and body of a WebSocket that is refused."""
     with pytest.raises(InvalidStatus) as caught, site.socket(path, **options):
         pass
@@ -35,7 +35,7 @@ def refused(site, path, **options):  # type: ignore[no-untyped-def]
 # --- token ---
 
 
-def test_loopback_is_read_without_a_token(site) -> None:  # type: ignore[no-untyped-def]
+def test_loopback_is_read_without_a_token(site):
     assert [site.http.get(path).status_code for path in READING] == [200] * len(READING)
     for path in SOCKETS:
         with site.socket(path):
@@ -49,7 +49,7 @@ def test_loopback_is_read_without_a_token(site) -> None:  # type: ignore[no-unty
      "Bearer \xe9", b"Bearer \xff\xfe"],
 )  # fmt: skip
 @pytest.mark.parametrize("path", CONTROL)
-def test_control_needs_the_token_even_on_loopback(site, engine, path, header) -> None:  # type: ignore[no-untyped-def]
+def test_control_needs_the_token_even_on_loopback(site, engine, path, header):
     headers = {} if header is None else {"Authorization": header}
     if isinstance(header, str):
         headers = {"Authorization": header.encode("latin-1")}
@@ -59,12 +59,12 @@ def test_control_needs_the_token_even_on_loopback(site, engine, path, header) ->
     assert engine.calls == []
 
 
-def test_the_token_in_the_query_is_not_for_control(site) -> None:  # type: ignore[no-untyped-def]
+def test_the_token_in_the_query_is_not_for_control(site):
     answer = site.http.post(f"/v1/control?token={site.server.token}", json={"action": "pause"})
     assert answer.status_code == 401
 
 
-def test_beyond_loopback_reading_needs_the_token(remote) -> None:  # type: ignore[no-untyped-def]
+def test_beyond_loopback_reading_needs_the_token(remote):
     for path in [*READING, "/nowhere"]:
         assert remote.http.get(path).status_code == 401
         assert remote.http.get(path, headers={"Authorization": "Bearer no"}).status_code == 401
@@ -72,7 +72,7 @@ def test_beyond_loopback_reading_needs_the_token(remote) -> None:  # type: ignor
 
 
 @pytest.mark.parametrize("path", SOCKETS)
-def test_beyond_loopback_sockets_need_the_token(remote, path) -> None:  # type: ignore[no-untyped-def]
+def test_beyond_loopback_sockets_need_the_token(remote, path):
     for query, headers in [("", {}), ("?token=no", {}), ("", {"Authorization": "Bearer no"})]:
         status, body = refused(remote, path + query, additional_headers=headers)
         assert (status, "token" in body) == (401, True)
@@ -82,7 +82,7 @@ def test_beyond_loopback_sockets_need_the_token(remote, path) -> None:  # type: 
         pass
 
 
-def test_the_token_is_made_written_for_the_owner_and_removed(serve, tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_the_token_is_made_written_for_the_owner_and_removed(serve, tmp_path):
     path = tmp_path / "session" / "api-token"
     tokens = set()
     for _ in range(2):
@@ -99,7 +99,7 @@ def test_the_token_is_made_written_for_the_owner_and_removed(serve, tmp_path) ->
     assert len(tokens) == 2
 
 
-def test_a_token_file_is_never_written_through_a_link(tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_a_token_file_is_never_written_through_a_link(tmp_path):
     victim, path = tmp_path / "victim", tmp_path / "api-token"
     victim.write_text("precious")
     path.symlink_to(victim)
@@ -112,7 +112,7 @@ def test_a_token_file_is_never_written_through_a_link(tmp_path) -> None:  # type
     assert (path.is_symlink(), stat.S_IMODE(path.stat().st_mode)) == (False, 0o600)
 
 
-def test_a_token_that_cannot_be_written_is_an_error(engine, tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_a_token_that_cannot_be_written_is_an_error(engine, tmp_path):
     (tmp_path / "file").write_text("")
     server = ApiServer(engine, port=0, token_file=tmp_path / "file" / "api-token")
     with pytest.raises(ConfigError, match="cannot be written"):
@@ -120,12 +120,12 @@ def test_a_token_that_cannot_be_written_is_an_error(engine, tmp_path) -> None:  
     assert not server.running
 
 
-def test_a_given_token_is_not_written(serve, tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_a_given_token_is_not_written(serve, tmp_path):
     with serve(token_file=tmp_path / "api-token"):
         assert list(tmp_path.iterdir()) == []
 
 
-def test_no_secret_in_logs_or_reprs(remote, caplog) -> None:  # type: ignore[no-untyped-def]
+def test_no_secret_in_logs_or_reprs(remote, caplog):
     with caplog.at_level("DEBUG"):
         with remote.socket(f"/v1/decisions?token={remote.server.token}"):
             pass
@@ -156,7 +156,7 @@ def test_no_secret_in_logs_or_reprs(remote, caplog) -> None:  # type: ignore[no-
         ("localhost evil.example", 403),
     ],
 )
-def test_host_on_loopback(site, host, status) -> None:  # type: ignore[no-untyped-def]
+def test_host_on_loopback(site, host, status):
     answer = site.http.get("/health", headers={"Host": host})
     assert answer.status_code == status
     if status == 403:
@@ -167,12 +167,12 @@ def test_host_on_loopback(site, host, status) -> None:  # type: ignore[no-untype
     ("host", "status"),
     [("192.168.1.7:80", 200), (socket.gethostname(), 200), ("evil.example", 403)],
 )
-def test_host_beyond_loopback(remote, host, status) -> None:  # type: ignore[no-untyped-def]
+def test_host_beyond_loopback(remote, host, status):
     answer = remote.http.get("/health", headers={"Host": host, **remote.token})
     assert answer.status_code == status
 
 
-def test_a_rebound_name_gets_no_socket(site) -> None:  # type: ignore[no-untyped-def]
+def test_a_rebound_name_gets_no_socket(site):
     for path in SOCKETS:
         with socket.create_connection(("127.0.0.1", site.server.port)) as raw:
             raw.sendall(
@@ -189,7 +189,7 @@ def test_a_rebound_name_gets_no_socket(site) -> None:  # type: ignore[no-untyped
      "GET /health HTTP/1.1\r\n\r\n", "\x16\x03\x01\x02\r\n\r\n", "GET /\xff\xfe HTTP/1.1\r\n\r\n",
      "GET /v1/decisions HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n\r\n"],
 )  # fmt: skip
-def test_odd_requests_are_refused_and_leave_the_server_well(site, request_text) -> None:  # type: ignore[no-untyped-def]
+def test_odd_requests_are_refused_and_leave_the_server_well(site, request_text):
     with socket.create_connection(("127.0.0.1", site.server.port)) as raw:
         raw.settimeout(5)
         raw.sendall(request_text.encode("latin-1"))
@@ -204,7 +204,7 @@ ORIGINS = ["http://evil.example", "null", "http://localhost", "https://localhost
 
 
 @pytest.mark.parametrize("origin", ORIGINS)
-def test_pages_of_others_are_refused(site, engine, origin) -> None:  # type: ignore[no-untyped-def]
+def test_pages_of_others_are_refused(site, engine, origin):
     origin = origin.format(port=site.server.port)
     headers = {"Origin": origin, **site.token}
     for path in READING:
@@ -215,7 +215,7 @@ def test_pages_of_others_are_refused(site, engine, origin) -> None:  # type: ign
     assert engine.calls == []
 
 
-def test_its_own_pages_are_served(site) -> None:  # type: ignore[no-untyped-def]
+def test_its_own_pages_are_served(site):
     headers = {"Origin": site.server.url, **site.token}
     assert site.http.get("/health", headers=headers).is_success
     assert site.http.post("/v1/markers", json={"value": "x"}, headers=headers).is_success
@@ -223,7 +223,7 @@ def test_its_own_pages_are_served(site) -> None:  # type: ignore[no-untyped-def]
         pass
 
 
-def test_a_listed_origin_may_use_the_engine_from_a_browser(serve) -> None:  # type: ignore[no-untyped-def]
+def test_a_listed_origin_may_use_the_engine_from_a_browser(serve):
     lab = "https://lab.example.org"
     with serve(origins=[lab]) as site:
         headers = {"Origin": lab, **site.token}
@@ -243,7 +243,7 @@ def test_a_listed_origin_may_use_the_engine_from_a_browser(serve) -> None:  # ty
 @pytest.mark.parametrize(
     "origin", ["lab.example.org", "ftp://lab", "https://", "https://lab/x", "*"]
 )
-def test_what_is_no_origin_cannot_be_listed(engine, origin) -> None:  # type: ignore[no-untyped-def]
+def test_what_is_no_origin_cannot_be_listed(engine, origin):
     with pytest.raises(ConfigError, match="not a web origin"):
         ApiServer(engine, origins=[origin])
 
@@ -253,5 +253,5 @@ def test_what_is_no_origin_cannot_be_listed(engine, origin) -> None:  # type: ig
     [("127.0.0.1", True), ("127.8.9.1", True), ("::1", True), ("localhost", True),
      ("0.0.0.0", False), ("::", False), ("192.168.0.1", False), ("lab", False), ("", False)],
 )  # fmt: skip
-def test_loopback(host, expected) -> None:  # type: ignore[no-untyped-def]
+def test_loopback(host, expected):
     assert is_loopback(host) is expected

@@ -17,11 +17,11 @@ from bci.telemetry import Telemetry
 # --- decisions ---
 
 
-def receive(connection, n):  # type: ignore[no-untyped-def]
+def receive(connection, n):
     return [json.loads(connection.recv(timeout=10)) for _ in range(n)]
 
 
-def test_a_decision_arrives_as_it_is(serve, engine, decision) -> None:  # type: ignore[no-untyped-def]
+def test_a_decision_arrives_as_it_is(serve, engine, decision):
     sent = decision(3, t_first=1.5, latency_ms=float("nan"), marker="cue")
     with serve() as site, site.socket("/v1/decisions") as client:
         site.server.publish(sent)
@@ -31,7 +31,7 @@ def test_a_decision_arrives_as_it_is(serve, engine, decision) -> None:  # type: 
     assert got["schema"] == "bci.decision/1"
 
 
-def test_every_client_gets_every_decision_in_order(serve, engine, decision) -> None:  # type: ignore[no-untyped-def]
+def test_every_client_gets_every_decision_in_order(serve, engine, decision):
     with serve() as site, site.socket("/v1/decisions") as a, site.socket("/v1/decisions") as b:
         for seq in range(300):
             site.server.publish(decision(seq))
@@ -46,7 +46,7 @@ def test_every_client_gets_every_decision_in_order(serve, engine, decision) -> N
     [("?since=-1", 32), ("?since=10", 32), ("?since=31", 32), ("?since=32", 33), ("?since=94", 95),
      ("?since=95", 96), ("?since=5000", 96), ("", 96)],
 )  # fmt: skip
-def test_a_client_resumes_after_the_decision_it_had(serve, engine, decision, query, first) -> None:  # type: ignore[no-untyped-def]
+def test_a_client_resumes_after_the_decision_it_had(serve, engine, decision, query, first):
     with serve(backlog=64) as site:
         for seq in range(96):  # 32 of them are gone
             site.server.publish(decision(seq))
@@ -58,22 +58,21 @@ def test_a_client_resumes_after_the_decision_it_had(serve, engine, decision, que
 
 
 @pytest.mark.parametrize("query", ["?since=x", "?since=-2", "?since=1.5", "?since="])
-def test_a_wrong_since_is_refused(site, query) -> None:  # type: ignore[no-untyped-def]
+def test_a_wrong_since_is_refused(site, query):
     with pytest.raises(InvalidStatus) as caught, site.socket("/v1/decisions" + query):
         pass
     assert caught.value.response.status_code == 422
     assert "since" in json.loads(caught.value.response.body)["error"]
 
 
-def test_one_slow_client_costs_nobody_else(serve, engine, decision, until) -> None:  # type: ignore[no-untyped-def]
+def test_one_slow_client_costs_nobody_else(serve, engine, decision, until):
     """50,000 decisions past a client that doesn't read: it alone loses, and to the last one."""
     n, backlog = 50_000, 2048
     fast: list[int] = []
     costs = np.empty(n)
 
-    def read_all(client) -> None:  # type: ignore[no-untyped-def]
-        for text in client:
-            fast.append(json.loads(text)["seq"])
+    def read_all(client):
+        fast.extend(json.loads(text)["seq"] for text in client)
 
     with serve(backlog=backlog) as site, site.socket("/v1/decisions", max_queue=1) as slow:
         site.wait_for_clients(1)
@@ -107,7 +106,7 @@ def test_one_slow_client_costs_nobody_else(serve, engine, decision, until) -> No
     assert np.median(costs) < 1e-4
 
 
-def test_publishing_to_nobody_wakes_nobody(decision) -> None:  # type: ignore[no-untyped-def]
+def test_publishing_to_nobody_wakes_nobody(decision):
     feed = DecisionFeed(Telemetry().count_drops, backlog=8)
     for seq in range(100):
         feed.publish(decision(seq))
@@ -117,7 +116,7 @@ def test_publishing_to_nobody_wakes_nobody(decision) -> None:  # type: ignore[no
 
 @pytest.mark.parametrize("path", ["/v1/decisions", "/v1/samples"])
 @pytest.mark.parametrize("how", ["close", "reset"])
-def test_a_client_that_leaves_is_forgotten(serve, engine, counting, path, how) -> None:  # type: ignore[no-untyped-def]
+def test_a_client_that_leaves_is_forgotten(serve, engine, counting, path, how):
     engine.open_stream().write(counting(0, 100))
     with serve() as site:
         with site.socket(path) as client:
@@ -130,7 +129,7 @@ def test_a_client_that_leaves_is_forgotten(serve, engine, counting, path, how) -
         assert site.http.get("/health").is_success
 
 
-def test_a_client_that_takes_nothing_is_given_up(serve, engine, decision, caplog, until) -> None:  # type: ignore[no-untyped-def]
+def test_a_client_that_takes_nothing_is_given_up(serve, engine, decision, caplog, until):
     with serve(stall_s=0.3) as site, site.socket("/v1/decisions", max_queue=1) as client:
         site.wait_for_clients(1)
         seq = 0
@@ -143,11 +142,10 @@ def test_a_client_that_takes_nothing_is_given_up(serve, engine, decision, caplog
             threading.Event().wait(0.01)
         until(lambda: "took nothing for 0.3 s" in caplog.text)
         with pytest.raises(ConnectionClosed):
-            while True:
-                client.recv(timeout=5)
+            frames_of_any_kind(client)
 
 
-def test_what_a_client_says_is_ignored(serve, engine, decision) -> None:  # type: ignore[no-untyped-def]
+def test_what_a_client_says_is_ignored(serve, engine, decision):
     with serve() as site, site.socket("/v1/decisions") as client:
         site.wait_for_clients(1)
         for message in ("hello", b"\0" * 1000, "{}"):
@@ -156,7 +154,7 @@ def test_what_a_client_says_is_ignored(serve, engine, decision) -> None:  # type
         assert json.loads(client.recv(timeout=5))["seq"] == 0
 
 
-def test_the_number_of_clients_is_limited(serve, engine, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+def test_the_number_of_clients_is_limited(serve, engine, monkeypatch):
     monkeypatch.setattr(sockets_module, "MAX_CLIENTS", 2)
     with serve() as site, site.socket("/v1/decisions"), site.socket("/v1/samples"):
         site.wait_for_clients(2)
@@ -166,17 +164,22 @@ def test_the_number_of_clients_is_limited(serve, engine, monkeypatch) -> None:  
         assert "2 WebSockets" in json.loads(caught.value.response.body)["error"]
 
 
+def frames_of_any_kind(client):
+    while True:
+        client.recv(timeout=5)
+
+
 # --- samples ---
 
 
-def frames(client, until_index):  # type: ignore[no-untyped-def]
+def frames(client, until_index):
     result = []
     while not result or result[-1].start + len(result[-1].data) < until_index:
         result.append(SampleFrame.from_bytes(client.recv(timeout=5)))
     return result
 
 
-def test_samples_come_whole_and_in_order(serve, engine, counting) -> None:  # type: ignore[no-untyped-def]
+def test_samples_come_whole_and_in_order(serve, engine, counting):
     ring = engine.open_stream(sfreq=1000.0)
     ring.write(counting(0, 500))  # before the client came
     with serve() as site, site.socket("/v1/samples") as client:
@@ -196,7 +199,7 @@ def test_samples_come_whole_and_in_order(serve, engine, counting) -> None:  # ty
     assert 2 <= len(got) <= 0.25 / FRAME_S * 4  # some 25 a second, not one for each chunk
 
 
-def test_a_client_may_come_before_the_stream(serve, engine, counting) -> None:  # type: ignore[no-untyped-def]
+def test_a_client_may_come_before_the_stream(serve, engine, counting):
     with serve() as site, site.socket("/v1/samples") as client:
         site.wait_for_clients(1)
         engine.open_stream(n_channels=2)
@@ -208,7 +211,7 @@ def test_a_client_may_come_before_the_stream(serve, engine, counting) -> None:  
 
 
 @pytest.mark.parametrize("capacity_s", [1, 10])
-def test_a_lagging_display_loses_the_oldest_and_it_is_counted(engine, counting, capacity_s) -> None:  # type: ignore[no-untyped-def]
+def test_a_lagging_display_loses_the_oldest_and_it_is_counted(engine, counting, capacity_s):
     ring = engine.open_stream(sfreq=100.0, seconds=capacity_s)
     _, info = engine.stream
     feed = SampleFeed(lambda: engine.stream, engine.telemetry.count_drops)
@@ -225,7 +228,7 @@ def test_a_lagging_display_loses_the_oldest_and_it_is_counted(engine, counting, 
     assert engine.telemetry.snapshot()["drops"] == {"api/samples": 500 - kept}
 
 
-def test_a_slow_display_loses_samples_and_the_ring_goes_on(serve, engine, until) -> None:  # type: ignore[no-untyped-def]
+def test_a_slow_display_loses_samples_and_the_ring_goes_on(serve, engine, until):
     ring = engine.open_stream(n_channels=64, sfreq=1000.0)
     block = np.zeros((1000, 64))
     with serve() as site, site.socket("/v1/samples", max_queue=1) as client:

@@ -42,7 +42,7 @@ def test_frame_is_as_documented() -> None:
         (lambda m: b"", "0 bytes"),
     ],
 )
-def test_damaged_frame_is_an_error(damage, says) -> None:  # type: ignore[no-untyped-def]
+def test_damaged_frame_is_an_error(damage, says):
     message = SampleFrame(0, 250.0, np.zeros((2, 3), np.float32)).to_bytes()
     with pytest.raises(BciError, match=says):
         SampleFrame.from_bytes(damage(message))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import struct
 from pathlib import Path
 
@@ -132,13 +133,12 @@ def test_gdf(tmp_path: Path, microvolts: np.ndarray) -> None:
 
 
 def test_brainvision_float32_comes_back_bit_for_bit(tmp_path: Path, microvolts: np.ndarray) -> None:
-    single = microvolts.astype(np.float32)
     events = [
         {"onset": 100, "duration": 1, "description": 1, "type": "Stimulus"},
         {"onset": 400, "duration": 1, "description": 2, "type": "Response"},
     ]
     pybv.write_brainvision(
-        data=single.T,
+        data=microvolts.T * 1e-6,
         sfreq=SFREQ,
         ch_names=NAMES,
         fname_base="v",
@@ -148,9 +148,11 @@ def test_brainvision_float32_comes_back_bit_for_bit(tmp_path: Path, microvolts: 
         resolution=1.0,
         fmt="binary_float32",
     )
+    in_file = np.fromfile(tmp_path / "v.eeg", "<f4").reshape(N, 3)
+    np.testing.assert_allclose(in_file, microvolts, rtol=1e-6)
     recording = load_recording(tmp_path / "v.vhdr")
     assert recording.data.dtype == np.float32
-    np.testing.assert_array_equal(recording.data, single)
+    np.testing.assert_array_equal(recording.data, in_file)
     assert marks(recording) == [(100, "Stimulus/S  1"), (400, "Response/R  2")]
     with pytest.raises(SourceError, match=r"open the \.vhdr file"):
         load_recording(tmp_path / "v.eeg")
@@ -244,7 +246,7 @@ def test_xdf_exact(tmp_path: Path, microvolts: np.ndarray, dtype: type) -> None:
     assert marks(recording) == [(100, "left"), (300, "right"), (400, "same")]
     assert recording.info.ch_types == ("eeg", "eog", "stim")
     assert recording.info.source_id == "serial-7"
-    assert recording.info.positions == pytest.approx({"Cz": (0.0, 0.01, 0.12)})
+    assert recording.info.positions["Cz"] == pytest.approx((0.0, 0.01, 0.12))
     assert any("1 markers outside" in note for note in recording.notes)
     assert any("'decisions'" in note for note in recording.notes)
     named = load_recording(tmp_path / "r.xdf", markers=["decisions"])
@@ -315,6 +317,13 @@ def test_xdf_volts_become_microvolts(tmp_path: Path, microvolts: np.ndarray) -> 
     write_xdf(tmp_path / "v.xdf", [(number, xml, chunks)])
     recording = load_recording(tmp_path / "v.xdf")
     np.testing.assert_array_equal(recording.data, microvolts * [1000.0, 1.0, 1.0])
+
+
+def test_xdf_compressed(tmp_path: Path, microvolts: np.ndarray) -> None:
+    write_xdf(tmp_path / "a.xdf", [eeg_stream(microvolts, np.arange(N) / SFREQ)])
+    for name in ("b.xdf.gz", "c.xdfz"):
+        (tmp_path / name).write_bytes(gzip.compress((tmp_path / "a.xdf").read_bytes()))
+        np.testing.assert_array_equal(load_recording(tmp_path / name).data, microvolts)
 
 
 @pytest.mark.parametrize("cut", [3, 5, 200, 5000, -20])

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from io import SEEK_END
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -108,6 +110,38 @@ def check_brainvision(path: Path) -> None:
     if size % sample or (declared is not None and size != int(declared) * sample):
         expected = f"{int(declared) * sample}" if declared else f"a multiple of {sample}"
         raise SourceError(f"{data}: is cut off or damaged: {expected} bytes declared, {size} found")
+
+
+def check_xdf(path: Path, file: BinaryIO) -> None:
+    """Follow the chunks of an XDF file to its end, then go back to its beginning.
+
+    pyxdf fills up a sample that is cut off with what it read before.
+
+    Raises
+    ------
+    SourceError
+        The file is cut off, or is no XDF file.
+    """
+    if file.read(4) != b"XDF:":
+        raise SourceError(f"{path}: is no XDF file: it does not begin with 'XDF:'")
+    size = file.seek(0, SEEK_END)
+    at = file.seek(4)
+    while at < size:
+        width = int.from_bytes(file.read(1), "little")
+        length = int.from_bytes(file.read(width), "little")
+        if width not in (1, 4, 8) or length < 2:
+            raise damaged_xdf(path, f"no chunk begins at byte {at}")
+        if (end := at + 1 + width + length) > size:
+            raise damaged_xdf(path, f"the last chunk needs {end - size} bytes more")
+        at = file.seek(end)
+    file.seek(0)
+
+
+def damaged_xdf(path: Path, what: str) -> SourceError:
+    """Make the error for a damaged XDF file, with the remedy."""
+    return SourceError(
+        f"{path}: is damaged or cut off ({what}); save what is whole with: bci salvage {path}"
+    )
 
 
 def check_fif(path: Path) -> None:

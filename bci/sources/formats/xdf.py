@@ -7,9 +7,11 @@ project's own dejitter, the same as in a live session.
 
 from __future__ import annotations
 
+import gzip
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from bci.clock import Dejitter, Jump
 from bci.errors import SourceError
 from bci.lsl_metadata import MICROVOLTS
 from bci.sources.files import Recording, Wanted, place_markers, unique_labels
+from bci.sources.formats import integrity
 from bci.types import Break, FloatArray, SampleArray, StreamInfo
 
 _TYPES = {"eeg": "eeg", "eog": "eog", "emg": "emg", "ecg": "ecg", "ekg": "ecg"}
@@ -36,8 +39,10 @@ def read_xdf(path: Path, wanted: Wanted) -> Recording:
     import pyxdf  # needed for this format only
 
     notes: list[str] = []
-    with _pyxdf_log(path, notes):
-        streams, _ = pyxdf.load_xdf(str(path), dejitter_timestamps=False)
+    opener: Any = path.open if path.suffix.lower() == ".xdf" else partial(gzip.open, path)
+    with opener("rb") as file, _pyxdf_log(path, notes):
+        integrity.check_xdf(path, file)
+        streams, _ = pyxdf.load_xdf(file, dejitter_timestamps=False)
     stream = _choose(path, streams, wanted.stream, notes)
     sfreq = _rate(stream)
     data, info = _samples(stream, sfreq, notes)
@@ -77,10 +82,7 @@ def _pyxdf_log(path: Path, notes: list[str]) -> Iterator[None]:
         logger.propagate = propagate
     damage = [r.getMessage() for r in records if r.levelno >= logging.ERROR]
     if damage:
-        raise SourceError(
-            f"{path}: is damaged or cut off ({damage[0].splitlines()[0][:120]}); "
-            f"rebuild what can be saved with: bci salvage {path}"
-        )
+        raise integrity.damaged_xdf(path, damage[0].splitlines()[0][:120])
     # what pyxdf says of segments belongs to its dejitter, which is off
     notes += [m for r in records if "clock-segments" not in (m := r.getMessage())]
 

@@ -68,7 +68,7 @@ class LineFile:
         self.error: str | None = None
         self.n_lost = 0
         self._size = 0
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | getattr(os, "O_BINARY", 0)
         try:
             self._fd: int | None = os.open(self.path, flags, 0o600)
         except FileExistsError as error:

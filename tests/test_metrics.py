@@ -13,7 +13,7 @@ from bci import metrics
 
 def wolpaw(p, m, t):
     bits = math.log2(m)
-    if 0 < p:
+    if p > 0:
         bits += p * math.log2(p)
     if p < 1:
         bits += (1 - p) * math.log2((1 - p) / (m - 1))
@@ -96,7 +96,7 @@ def test_counts_that_are_none():
         lambda: metrics.chance_bound(10, 1),
         lambda: metrics.chance_p_value(-1, 4, 2),
     ):
-        with pytest.raises(ValueError, match="not a proportion|2 classes"):
+        with pytest.raises(ValueError, match=r"not a proportion|2 classes"):
             call()
 
 

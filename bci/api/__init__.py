@@ -9,6 +9,7 @@ What every client uses, the desktop application included::
     WS   /v1/samples     JSON stream description, then binary frames (`bci.api.wire`)
     POST /v1/markers     {value}
     POST /v1/control     {action: pause | resume}
+    POST /v1/feedback    {seq, correct}
     POST /v1/decoder     {path}
     POST /v1/calibration {action: start | finish | cancel, decoder}
 
@@ -36,9 +37,9 @@ CalibrationAction = Literal["start", "finish", "cancel"]
 class Engine(Protocol):
     """What the server needs of a session.
 
-    All of it is called from the server's threads. `status`, `health`, `command`
-    and `insert_marker` run in the event loop and must not block; `swap_decoder`
-    and `calibrate` run in a worker thread and may. A `BciError` raised by any of
+    `swap_decoder` and `calibrate` are called from a worker thread and may take
+    their time (when the server stops, they are abandoned there). The rest is
+    called from the event loop and must not block. A `BciError` raised by any of
     them is the client's answer, status 409 (422 for `ModelError`, 400 for
     `ConfigError`).
     """
@@ -70,6 +71,10 @@ class Engine(Protocol):
 
     def insert_marker(self, value: str) -> None:
         """Mark the present sample with `value`."""
+        ...
+
+    def feedback(self, seq: int, correct: bool) -> None:
+        """Say whether decision `seq` was right, for decoders that learn from it."""
         ...
 
     def swap_decoder(self, path: Path) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from anyio import to_thread
 from fastapi import APIRouter, FastAPI, Security
 from fastapi.exceptions import RequestValidationError, WebSocketRequestValidationError
 from fastapi.security import HTTPBearer
@@ -50,6 +51,13 @@ class ControlRequest(Settings):
     """Pause or resume deciding; recording goes on."""
 
     action: ControlAction
+
+
+class FeedbackRequest(Settings):
+    """What came of a decision."""
+
+    seq: int = Field(ge=0, description="number of the decision")
+    correct: bool
 
 
 class DecoderRequest(Settings):
@@ -117,7 +125,6 @@ def _reading(engine: Engine, sockets: Sockets) -> APIRouter:
             {
                 "schema": "bci.status/1",
                 **engine.status(),
-                "telemetry": engine.telemetry.snapshot(),
                 "api": {"clients": sockets.status()},
             }
         )
@@ -142,19 +149,30 @@ def _control(engine: Engine) -> APIRouter:
         engine.command(body.action)
         return _accepted()
 
+    @router.post("/feedback", status_code=202)
+    async def feedback(body: FeedbackRequest) -> Response:
+        """Tell an adaptive decoder whether a decision was right."""
+        engine.feedback(body.seq, body.correct)
+        return _accepted()
+
     @router.post("/decoder", status_code=202)
-    def decoder(body: DecoderRequest) -> Response:  # not async: loading may take a second
-        """Swap the decoder between two chunks."""
-        engine.swap_decoder(Path(body.path))
+    async def decoder(body: DecoderRequest) -> Response:
+        """Swap the decoder between two chunks; answers when the new one is loaded."""
+        await _in_thread(engine.swap_decoder, Path(body.path))
         return _accepted()
 
     @router.post("/calibration", status_code=202)
-    def calibration(body: CalibrationRequest) -> Response:
-        """Start, finish or cancel a calibration."""
-        engine.calibrate(body.action, body.decoder)
+    async def calibration(body: CalibrationRequest) -> Response:
+        """Start, finish or cancel a calibration; "finish" answers when training is over."""
+        await _in_thread(engine.calibrate, body.action, body.decoder)
         return _accepted()
 
     return router
+
+
+async def _in_thread(call: Callable[..., None], *arguments: Any) -> None:
+    """Let the engine take its time without holding up other requests, or the server's stop."""
+    await to_thread.run_sync(call, *arguments, abandon_on_cancel=True)
 
 
 def _accepted() -> Response:

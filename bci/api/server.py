@@ -187,7 +187,7 @@ class _Server(uvicorn.Server):
                 proxy_headers=False,
                 server_header=False,
                 headers=_HEADERS,
-                timeout_graceful_shutdown=2,
+                timeout_graceful_shutdown=1,
             )
         )
         self.ready = threading.Event()

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import takewhile
+from typing import Protocol, TypeVar
 
 import numpy as np
 
@@ -28,6 +30,19 @@ def rise_and_fall(t: FloatArray, start: float, stop: float, time: float) -> Floa
     rising = 1.0 - np.exp(-np.maximum(0.0, t - start) / time)
     result: FloatArray = rising * np.exp(-np.maximum(0.0, t - stop) / time)
     return result
+
+
+class _Span(Protocol):
+    @property
+    def start(self) -> float: ...
+
+
+_S = TypeVar("_S", bound=_Span)
+
+
+def _begun(spans: Sequence[_S], stop: int) -> list[_S]:
+    """Those of `spans`, which are in order, that begin before sample `stop`."""
+    return list(takewhile(lambda span: span.start < stop, spans))
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,22 +123,25 @@ class FlickerResponse:
         arrival = index + p.gaze_shift * np.exp(p.gaze_shift_sd * z[0]) * self._sfreq
         gain = float(np.exp(p.trial_gain_sd * z[1] - p.trial_gain_sd**2))  # mean power 1
         look = _Look(arrival, None if missed else target, gain, p.trial_jitter * float(z[2]))
-        self._looks = [*(old for old in self._looks if old.start < arrival), look]
+        while self._looks and self._looks[-1].start >= arrival:
+            self._looks.pop()  # a newer wish overtakes
+        self._looks.append(look)
 
     def _stop(self, index: int) -> None:
-        self._flickers = [
-            replace(f, stop=index) if f.stop == _FOREVER else f for f in self._flickers
-        ]
+        if self._flickers and self._flickers[-1].stop == _FOREVER:
+            self._flickers[-1] = replace(self._flickers[-1], stop=index)
 
     def block(self, start: int) -> FloatArray:
         """Response in samples ``[start, start + BLOCK)``, shape (BLOCK, n_channels), µV."""
         self._forget(start)
         result = np.zeros((BLOCK, len(self._field)))
-        if self._power > 0.0:
-            ends = [*(look.start for look in self._looks[1:]), _FOREVER]
-            for look, end in zip(self._looks, ends, strict=False):
-                for flicker in self._flickers:
-                    self._add(result, start, look, end, flicker)
+        if self._power == 0.0:
+            return result
+        flickers = _begun(self._flickers, start + BLOCK)
+        ends = [*(look.start for look in self._looks[1:]), _FOREVER]
+        for look, end in zip(_begun(self._looks, start + BLOCK), ends, strict=False):
+            for flicker in flickers:
+                self._add(result, start, look, end, flicker)
         return result
 
     def _add(self, result: FloatArray, at: int, look: _Look, end: float, flicker: _Flicker) -> None:
@@ -224,9 +242,8 @@ class RolandicRhythms:
             self._stop(delayed)
 
     def _stop(self, index: float) -> None:
-        self._imageries = [
-            replace(i, stop=index) if i.stop == _FOREVER else i for i in self._imageries
-        ]
+        if self._imageries and self._imageries[-1].stop == _FOREVER:
+            self._imageries[-1] = replace(self._imageries[-1], stop=index)
 
     def block(self, start: int) -> FloatArray:
         """Rhythms in samples ``[start, start + BLOCK)``, shape (BLOCK, n_channels), µV."""
@@ -236,7 +253,7 @@ class RolandicRhythms:
         ]
         gains = np.ones((4, BLOCK))
         t = np.arange(start, start + BLOCK) / self._sfreq
-        for imagery in self._imageries:
+        for imagery in _begun(self._imageries, start + BLOCK):
             gains += self._change(t, imagery)
         result: FloatArray = (np.maximum(gains, 0.0) * self._sources).T @ self._weights
         return result

@@ -100,6 +100,7 @@ class SimulatedSubject:
             np.random.default_rng([seed, 7]),
         )
         self.position = 0  #: index of the next sample
+        self._seen = 0  # index of the newest marker
         self._start = -BLOCK
         self._fixed: dict[str, FloatArray] = {}
         self._parts: dict[str, FloatArray] | None = None
@@ -114,18 +115,22 @@ class SimulatedSubject:
             ``cue/<label>``, ``stim_on``, ``stim_off``, ``imagery_off``; what means nothing to
             the person changes nothing.
         index : int or None
-            Its sample; None: the next one. It may lie ahead.
+            Its sample; None: the next one. It may lie ahead, but not before the marker
+            seen last.
 
         Raises
         ------
         ValueError
-            `index` lies among samples already generated.
+            `index` lies among samples already generated, or before the last marker.
         """
         at = self.position if index is None else index
         if at < self.position:
             raise ValueError(
                 f"'{value}' at sample {at} comes too late: {self.position} samples are generated"
             )
+        if at < self._seen:
+            raise ValueError(f"'{value}' at sample {at} follows a marker at sample {self._seen}")
+        self._seen = at
         self._flicker.see(value, at)
         self._rolandic.see(value, at)
         self._parts = None

@@ -12,6 +12,7 @@ Pernet et al. (2019), EEG-BIDS, doi:10.1038/s41597-019-0104-8; Appelhoff et al.
 
 from __future__ import annotations
 
+import logging
 import secrets
 import shutil
 import warnings
@@ -46,6 +47,8 @@ from bci.types import FloatArray, Marker
 
 if TYPE_CHECKING:
     import mne
+
+_log = logging.getLogger(__name__)
 
 BREAK = "BAD_ACQ_SKIP"
 #: Shifted dates lie between: BIDS wants them before 1925, MNE stores none before 1902.
@@ -140,8 +143,11 @@ def _read(path: Path) -> _Content:
     if len(eeg) != 1:
         raise RecordingError(f"{path}: expected one EEG stream, found {len(eeg)}")
     content, stamps = _samples(data, chunks, eeg[0])
-    content.markers = _logged_markers(path) or _marked(data, chunks, headers, stamps, eeg[0])
-    content.markers = [(i, text) for i, text in content.markers if 0 <= i < len(content.data)]
+    markers = _logged_markers(path) or _marked(data, chunks, headers, stamps, eeg[0])
+    content.markers = [(i, text) for i, text in markers if 0 <= i < len(content.data)]
+    if len(content.markers) < len(markers):
+        n = len(markers) - len(content.markers)
+        _log.warning("%s: %d markers before or after the samples are left out", path, n)
     return content
 
 

@@ -154,8 +154,13 @@ def private_folder(folder: Path) -> None:
         folder.mkdir(mode=0o700, exist_ok=True)
 
 
+def create_private(path: Path) -> int:
+    """Open a new file, for appending, that only its owner can read; returns its descriptor."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND
+    return os.open(path, flags | getattr(os, "O_BINARY", 0), 0o600)
+
+
 def write_private(path: Path, content: bytes) -> None:
     """Write a new file that only its owner can read."""
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(fd, "wb") as file:
+    with os.fdopen(create_private(path), "wb") as file:
         file.write(content)

@@ -19,12 +19,17 @@ ENDING = "ledger.jsonl"
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """The last word of a ledger: per stream its description (XML) and number of samples."""
+    """The last word of a ledger: per stream its description (XML) and number of samples.
+
+    `failure` says why the recording was not complete when it was closed; empty
+    where it was, or was never closed.
+    """
 
     xml: dict[int, str]
     n_samples: dict[int, int]
     n_bytes: int
     closed: bool
+    failure: str = ""
 
 
 def read_ledger(recording: str | Path) -> Ledger | None:
@@ -43,11 +48,12 @@ def read_ledger(recording: str | Path) -> Ledger | None:
         raise RecordingError(f"{path}:1: not a ledger: expected schema '{SCHEMA}'")
     try:
         xml = {int(line["stream"]): str(line["xml"]) for line in lines if "stream" in line}
+        failure = "".join(str(line["failed"]) for line in lines if "failed" in line)
         entries = [line for line in lines if "streams" in line]
         if not entries:
-            return Ledger(xml, {}, 0, closed=False)
+            return Ledger(xml, {}, 0, closed=False, failure=failure)
         last = entries[-1]
         held = {int(key): int(value["n"]) for key, value in last["streams"].items()}
-        return Ledger(xml, held, int(last["bytes"]), bool(last["closed"]))
+        return Ledger(xml, held, int(last["bytes"]), bool(last["closed"]), failure)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise RecordingError(f"{path}: an entry is not complete: {error}") from error

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from bci.errors import RecordingError
 from bci.recording import xdf
+from bci.recording.layout import create_private
 from bci.recording.ledger import Ledger, read_ledger
 from bci.recording.scan import (
     Bytes,
@@ -182,7 +183,7 @@ def _write(
     ledger: Ledger | None,
 ) -> None:
     try:
-        fd = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        fd = create_private(out)
     except OSError as error:
         raise RecordingError(f"{out} cannot be written: {error.strerror}") from error
     try:

@@ -24,6 +24,7 @@ from bci.types import FloatArray
 
 Bytes = NDArray[np.uint8]
 SEARCH_BLOCK = 1 << 20
+MAX_CHANNELS = 1 << 20
 _WITH_STREAM = frozenset({Tag.STREAM_HEADER, Tag.SAMPLES, Tag.CLOCK_OFFSET, Tag.STREAM_FOOTER})
 _FORMATS = {1: struct.Struct("<B"), 4: struct.Struct("<I"), 8: struct.Struct("<Q")}
 
@@ -180,6 +181,8 @@ def parse_header(stream: int, raw: bytes) -> Header:
         sfreq = float(xml.findtext("nominal_srate", ""))
     except ValueError as error:
         raise DamageError("a stream without channel count or rate") from error
+    if not 0 <= n_channels < MAX_CHANNELS:
+        raise DamageError(f"a stream of {n_channels} channels")
     name, kind = xml.findtext("name") or "", xml.findtext("type") or ""
     return Header(stream, xml, name, kind, n_channels, DTYPES.get(fmt), sfreq)
 

@@ -243,6 +243,8 @@ def _check_ledger(report: Report) -> None:
     if ledger is None:
         return
     report.ledger = True
+    if ledger.failure:
+        report.problems.append(ledger.failure)
     found = {s.id: s for s in report.streams}
     for stream, n in ledger.n_samples.items():
         s = found.get(stream)
@@ -287,7 +289,8 @@ def _check_pyxdf(report: Report) -> None:
     except Exception as error:  # pyxdf has no errors of its own
         report.problems.append(f"pyxdf cannot open it: {type(error).__name__}: {error}")
         return
-    report.notes += [f"pyxdf: {text}" for text in said]
+    # it says so of every stream without clock offsets; gaps are noted above
+    report.notes += [f"pyxdf: {text}" for text in said if "clock-segments differ" not in text]
     counts = {s["info"]["stream_id"]: len(s["time_stamps"]) for s in streams}
     report.problems += [
         f"{s.name}: {s.n_samples} samples, pyxdf reads {counts.get(s.id, 0)}"

@@ -31,7 +31,7 @@ from numpy.typing import DTypeLike
 from bci.errors import RecordingError
 from bci.eventlog import LineFile
 from bci.recording import ledger, xdf
-from bci.recording.layout import beside
+from bci.recording.layout import beside, create_private
 from bci.types import FloatArray, SampleArray, StreamInfo
 
 FLUSH_S = 0.5
@@ -287,9 +287,12 @@ class Recorder:
         ]
         if self._file.append(footers) < len(footers):
             self.fail(self._file.error)
-        elif self._error is None:
-            self._enter(closed=True)
         self._sync()
+        if self._error is None:
+            self._enter(closed=True)
+        else:
+            n = self.status.n_not_recorded
+            self._ledger.append({"failed": f"{self._error}; {n} samples are not recorded"})
         self._closed = True
         self._ledger.close()
         self._file.close()
@@ -371,9 +374,8 @@ class _ChunkFile:
         self.path = path
         self.size = 0
         self.error = ""
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND
         try:
-            self._fd: int = os.open(path, flags, 0o600)
+            self._fd = create_private(path)
         except FileExistsError as error:
             raise RecordingError(
                 f"{path} exists already; recordings are never overwritten, choose another name"

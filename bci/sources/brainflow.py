@@ -38,7 +38,9 @@ class BrainFlowSettings(SourceSettings):
     ip_protocol: int = Field(0, ge=0, le=2, description="0 none, 1 UDP, 2 TCP")
     other_info: str = Field("", description="as the board's manual says")
     timeout_s: int = Field(0, ge=0, description="of discovery and connection; 0: the board's own")
-    file: Path | None = Field(None, description="playback board: file to play")
+    file: Path | None = Field(
+        None, description="playback board: file to play; BrainFlow drops the markers in it"
+    )
     master_board: int | str | None = Field(
         None, description="playback and streaming boards: the board that recorded or streams"
     )

@@ -15,6 +15,7 @@ liblsl itself notices a silent network after 15 s at the earliest.
 
 from __future__ import annotations
 
+import logging
 from typing import Any, Literal
 
 import numpy as np
@@ -23,11 +24,12 @@ from pydantic import Field, model_validator
 from bci.clock import now
 from bci.config import SourceSettings
 from bci.errors import SourceError, StreamMismatch
-from bci.lsl import Link, StreamSummary, Wanted, available_streams
-from bci.lsl_metadata import Description, read
+from bci.lsl import Description, Link, StreamSummary, Wanted, available_streams, read
 from bci.types import Break, FloatArray, Reading, Samples, SourceState, StreamInfo
 
 __all__ = ["LSLSettings", "LSLSource", "StreamSummary", "available_streams"]
+
+log = logging.getLogger(__name__)
 
 
 class LSLSettings(SourceSettings):
@@ -93,8 +95,9 @@ class LSLSource:
         s = self._settings
         self.close()
         self.state = SourceState.OPENING
-        self._link = Link(Wanted(s.name, s.type, s.source_id, s.hostname), self._accept)
-        self._link.open(s.timeout_s)
+        link = Link(Wanted(s.name, s.type, s.source_id, s.hostname), self._accept)
+        link.open(s.timeout_s)
+        self._link = link
         assert self._description is not None
         self.state = SourceState.LIVE
         return self._description.info
@@ -114,7 +117,11 @@ class LSLSource:
         limit = timeout_s
         if self.state is SourceState.LIVE:  # so that STALE shows in time, whatever the time-out
             limit = min(timeout_s, max(0.0, self._settings.stale_s - self._silence_s()))
-        pulled = self._link.pull(limit)
+        try:
+            pulled = self._link.pull(limit)
+        except SourceError:
+            self.state = SourceState.LOST
+            raise
         if pulled is None or len(pulled[1]) == 0:
             self._nothing_came()
             return []
@@ -155,6 +162,8 @@ class LSLSource:
             )
         if self._description is None:
             self._description = description
+            for warning in description.warnings:
+                log.warning("LSL stream '%s': %s", name, warning)
         elif differences := self._description.differences(description):
             raise StreamMismatch(
                 f"LSL stream '{name}' came back as another one: {'; '.join(differences)}. Restore "

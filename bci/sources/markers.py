@@ -9,8 +9,7 @@ import numpy as np
 
 from bci.config import MarkerSettings
 from bci.errors import SourceError, StreamMismatch
-from bci.lsl import Link, Wanted
-from bci.lsl_metadata import read
+from bci.lsl import Link, Wanted, read
 from bci.types import RawMarker
 
 
@@ -54,8 +53,9 @@ class LSLMarkers:
             liblsl cannot be loaded.
         """
         self.close()
-        self._link = Link(self._wanted, _accept)
-        self._link.open(self._timeout_s)
+        link = Link(self._wanted, _accept)
+        link.open(self._timeout_s)
+        self._link = link
 
     def read(self, timeout_s: float = 0.1) -> list[RawMarker]:
         """Markers since the last call; blocks for the first, at most `timeout_s`.

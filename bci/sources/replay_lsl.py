@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from threading import Event
 from typing import Any
 
@@ -15,8 +16,6 @@ from bci.sources.files import Recording
 from bci.types import SampleArray
 
 __all__ = ["stream_to_lsl"]
-
-_UNITS = dict.fromkeys(("eeg", "eog", "emg", "ecg"), "microvolts")
 
 
 def stream_to_lsl(
@@ -125,36 +124,19 @@ def _smallest_exact(data: SampleArray) -> SampleArray:
 
 def _outlets(pylsl: Any, recording: Recording, data: SampleArray, name: str) -> tuple[Any, Any]:
     """Open the outlet of the samples, and that of the markers (None without any)."""
-    kind = pylsl.cf_float32 if data.dtype == np.float32 else pylsl.cf_double64
+    kind = "float32" if data.dtype == np.float32 else "double64"
     identity = recording.info.source_id or f"bci-replay-{recording.path.stem}"
-    sfreq, n_channels = recording.info.sfreq, recording.info.n_channels
+    described = replace(recording.info, name=name, source_id=identity)
     try:
-        info = pylsl.StreamInfo(name, "EEG", n_channels, sfreq, kind, identity)
-        _describe(info, recording)
-        eeg = pylsl.StreamOutlet(info)
+        eeg = pylsl.StreamOutlet(lsl.stream_info(described, channel_format=kind))
         if not recording.markers:
             return eeg, None
         info = pylsl.StreamInfo(
-            f"{name}-markers", "Markers", 1, 0.0, pylsl.cf_string, f"{identity}-markers"
+            f"{name}-markers", "Markers", 1, 0.0, "string", f"{identity}-markers"
         )
         return eeg, pylsl.StreamOutlet(info)
     except RuntimeError as error:
         raise SourceError(f"{recording.path}: no LSL outlet can be opened: {error}") from error
-
-
-def _describe(info: Any, recording: Recording) -> None:
-    """Channel labels, units, types and positions by the XDF "EEG Meta Data" convention."""
-    channels = info.desc().append_child("channels")
-    for label, kind in zip(recording.info.ch_names, recording.info.ch_types, strict=True):
-        channel = channels.append_child("channel")
-        channel.append_child_value("label", label)
-        channel.append_child_value("type", kind.upper())
-        if kind in _UNITS:
-            channel.append_child_value("unit", _UNITS[kind])
-        if label in recording.info.positions:
-            location = channel.append_child("location")
-            for axis, metres in zip("XYZ", recording.info.positions[label], strict=True):
-                location.append_child_value(axis, f"{1000.0 * metres:.4f}")  # millimetres
 
 
 def _wait_for(outlet: Any, stop: Event, at_most_s: float = float("inf")) -> None:

@@ -27,6 +27,7 @@ class FakeEngine:
         self.reasons: list[str] = []
         self.calls: list[tuple[Any, ...]] = []
         self.error: Exception | None = None
+        self.loading: threading.Event | None = None
 
     def open_stream(
         self, n_channels: int = 3, sfreq: float = 250.0, seconds: int = 10
@@ -54,7 +55,13 @@ class FakeEngine:
     def insert_marker(self, value: str) -> None:
         self._called("marker", value)
 
+    def feedback(self, seq: int, correct: bool) -> None:
+        self._called("feedback", seq, correct)
+
     def swap_decoder(self, path: Path) -> None:
+        if self.loading is not None:
+            self.calls.append(("loading", path))
+            self.loading.wait(30)
         self._called("decoder", path)
 
     def calibrate(self, action: str, decoder: str | None) -> None:

@@ -2,6 +2,7 @@ import json
 import socket
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
 import httpx
@@ -103,3 +104,17 @@ def test_publishing_after_the_end_is_harmless(engine, decision):
     server.stop()
     server.stop()
     server.publish(decision(1))
+
+
+def test_a_slow_engine_holds_up_neither_other_requests_nor_the_stop(serve, engine, until):
+    engine.loading = threading.Event()
+    with serve() as site, ThreadPoolExecutor(1) as pool:
+        load = pool.submit(site.http.post, "/v1/decoder", json={"path": "x"}, headers=site.token)
+        until(lambda: engine.calls)
+        assert httpx.get(f"{site.server.url}/health", trust_env=False).is_success
+        before = time.monotonic()
+        site.server.stop()
+        assert time.monotonic() - before < 4.0
+        assert not site.server.running
+        assert isinstance(load.exception(5), httpx.RemoteProtocolError)
+        engine.loading.set()

@@ -93,6 +93,15 @@ def test_a_single_bad_block_is_no_bad_channel(info, clean, run) -> None:
     assert run(stage, data).flagged == {}
 
 
+def test_a_channel_that_is_good_again_at_once_still_waits(info, clean, run) -> None:
+    stage = BadChannels(action="exclude", bad_after=2, good_after=3).build()
+    stage.reset(info)
+    data = clean.copy()
+    data[400:800, 0] = 0
+    flagged = np.flatnonzero(mask(run(stage, data), "Fp1"))
+    np.testing.assert_array_equal(flagged, np.arange(800, 1400))
+
+
 def test_blocks_lie_on_absolute_indices(info, clean, run) -> None:
     """A stream that starts within a block waits for the next one."""
     data = clean.copy()

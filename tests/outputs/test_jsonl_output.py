@@ -66,6 +66,11 @@ def test_a_full_disk_is_said(decide):
         output.send(decide(8))
 
 
+def send_all(output, decisions):
+    for decision in decisions:
+        output.send(decision)
+
+
 def test_no_line_is_ever_half(tmp_path, decide):
     resource = pytest.importorskip("resource")
     path = tmp_path / "decisions.jsonl"
@@ -75,8 +80,7 @@ def test_no_line_is_ever_half(tmp_path, decide):
     try:  # as if the disk had room for 1000 bytes
         resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
         with pytest.raises(RecordingError, match="cannot be written"):
-            for seq in range(100):
-                output.send(decide(seq))
+            send_all(output, map(decide, range(100)))
         n_whole = path.read_bytes().count(b"\n")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)

@@ -5,7 +5,7 @@ import uuid
 import numpy as np
 import pytest
 
-from bci.lsl_metadata import read
+from bci.lsl import read
 from bci.outputs import Output
 from bci.outputs.lsl import LSLOutput
 

@@ -8,7 +8,7 @@ from scipy.stats import f as f_distribution
 from bci.paradigms.imagery import ImageryTimetable
 from bci.paradigms.physiology import Physiology, decibel, from_decibel
 from bci.paradigms.speller import TARGETS_12, SpellerTimetable
-from bci.paradigms.subject import CENTRAL, SimulatedSubject
+from bci.paradigms.subject import CENTRAL, OCCIPITAL, SimulatedSubject
 
 SFREQ = 250
 TYPICAL = Physiology()
@@ -30,7 +30,7 @@ def spectrum(x):
 
 def spelling(n_blocks=4, stim_s=4.0, **settings):
     """Parts of a session, its trials, and the sample at which each flicker starts."""
-    person = SimulatedSubject(TARGETS_12, **settings)
+    person = SimulatedSubject(TARGETS_12, **{"ch_names": ("Oz",), **settings})
     trials = list(SpellerTimetable(LABELS, n_blocks, stim_s=stim_s).trials())
     for trial in trials:
         for marker in trial.markers:
@@ -68,10 +68,10 @@ def test_alpha_peaks_over_the_occiput_at_the_persons_frequency(resting):
 def test_mains_hum_is_a_line_with_a_third_harmonic(resting):
     person = SimulatedSubject(ch_names=("Oz", "Fp1"), sfreq=500.0)
     f, p = welch(person.generate(60 * 500), 500, nperseg=2000, axis=0)
-    for line in (50, 150):
+    for line, contrast in ((50, 10), (150, 2)):
         near = (np.abs(f - line) > 1) & (np.abs(f - line) < 5)
         at = np.abs(f - line) < 0.3
-        assert np.all(p[at].max(axis=0) > 30 * np.median(p[near], axis=0))
+        assert np.all(p[at].max(axis=0) > contrast * np.median(p[near], axis=0))
 
 
 def test_neighbours_share_more_than_distant_channels():
@@ -94,7 +94,7 @@ def test_amplitudes_are_those_of_scalp_eeg(resting):
 
 
 def test_the_signal_is_stationary_from_its_first_sample():
-    first = [SimulatedSubject(ch_names=("Oz", "C3"), seed=s).generate_parts(50) for s in range(150)]
+    first = [SimulatedSubject(ch_names=("Oz", "C3"), seed=s).generate_parts(50) for s in range(100)]
     later = SimulatedSubject(ch_names=("Oz", "C3"), seed=999).generate_parts(300 * SFREQ)
     for name, column in (("background", 0), ("alpha", 0), ("rolandic", 1), ("drift", 0)):
         at_start = np.sqrt(np.mean([part[name][:, column] ** 2 for part in first]))
@@ -140,8 +140,9 @@ def test_muscle_bursts_are_rare_fast_and_at_the_edge(resting):
 
 def test_drift_is_slow(resting):
     drift = resting[1]["drift"]
-    f, p = spectrum(drift - drift.mean(axis=0))
-    assert np.all(p[f <= 0.5].sum(axis=0) > 0.8 * p.sum(axis=0))
+    assert drift.std(axis=0) == pytest.approx(TYPICAL.drift_rms, rel=0.35)
+    step = (drift[SFREQ:] - drift[:-SFREQ]).std(axis=0)  # over one second of a 20-s memory
+    assert step == pytest.approx(TYPICAL.drift_rms * np.sqrt(2 * (1 - np.exp(-1 / 20))), rel=0.1)
 
 
 # --- SSVEP ---------------------------------------------------------------------------------------
@@ -166,20 +167,21 @@ def other(trial):
 
 def test_spectrum_peaks_at_the_attended_frequency_and_its_harmonics_only():
     _, parts, trials, onsets = spelling(seed=4)
-    oz = sum(parts.values())[:, 7]
+    oz = sum(parts.values())[:, 0]
     attended = amplitude_ratios(oz, trials, onsets, lambda t: FREQUENCY[t.label])
     second = amplitude_ratios(oz, trials, onsets, lambda t: 2 * FREQUENCY[t.label])
     third = amplitude_ratios(oz, trials, onsets, lambda t: 3 * FREQUENCY[t.label])
     elsewhere = amplitude_ratios(oz, trials, onsets, other)
-    assert np.mean(attended > 4) > 0.9
-    assert np.median(second) > 3
-    assert np.median(third) > 3
+    assert np.median(attended) > 5
+    assert np.mean(attended > 2) > 0.7
+    assert np.median(second) > 2.5
+    assert np.median(third) > 2.5
     assert np.median(elsewhere) < 1.5
 
 
 def test_without_snr_the_attended_frequency_is_noise():
     _, parts, trials, onsets = spelling(seed=4, snr=0.0)
-    oz = sum(parts.values())[:, 7]
+    oz = sum(parts.values())[:, 0]
     attended = amplitude_ratios(oz, trials, onsets, lambda t: FREQUENCY[t.label])
     # noise: F(2, 24) but for the window's smearing; the mean of 48 has SD 0.17 or less
     assert np.mean(attended) < f_distribution(2, 24).mean() + 4 * 0.17
@@ -190,16 +192,15 @@ def test_without_snr_the_attended_frequency_is_noise():
 def test_snr_is_what_it_says(snr):
     person, parts, _, onsets = spelling(n_blocks=8, seed=9, snr=snr)
     sos = butter(4, [3, 100], "bandpass", fs=SFREQ, output="sos")
-    ongoing = sosfiltfilt(sos, parts["background"][:, 7] + parts["alpha"][:, 7])
-    # the median of trials: lapses give nothing
-    steady = [np.mean(parts["ssvep"][on + 150 : on + 1000, 7] ** 2) for on in onsets]
+    ongoing = sosfiltfilt(sos, parts["background"][:, 0] + parts["alpha"][:, 0])
+    steady = [np.mean(parts["ssvep"][on + 150 : on + 1000, 0] ** 2) for on in onsets]
     steady_db = decibel(float(np.mean(steady)) / float(np.mean(ongoing**2)))
     assert steady_db == pytest.approx(person.ssvep_snr_db, abs=0.7)
     assert person.ssvep_snr_db == pytest.approx(-10.63 + decibel(snr))
 
 
 def test_response_is_strongest_at_oz():
-    person, parts, _, _ = spelling(n_blocks=1, seed=1)
+    person, parts, _, _ = spelling(n_blocks=1, seed=1, ch_names=OCCIPITAL)
     rms = dict(zip(person.ch_names, parts["ssvep"].std(axis=0), strict=True))
     assert max(rms, key=rms.get) == "Oz"
     assert rms["Oz"] > rms["POz"] > rms["Pz"] > 0
@@ -219,12 +220,15 @@ def response_phases(signal, trials, onsets, frequency):
 
 def test_phase_is_the_same_in_every_trial():
     _, parts, trials, onsets = spelling(n_blocks=10, seed=5)
-    oz = sum(parts.values())[:, 7]
+    oz = sum(parts.values())[:, 0]
+    coherence = []
     for frequency in FREQUENCY.values():
         locked = response_phases(oz, trials, onsets, frequency)
-        assert np.abs(np.mean(np.exp(1j * locked))) > 0.8
-    unlocked = response_phases(oz - parts["ssvep"][:, 7], trials, onsets, 11.25)
-    assert np.abs(np.mean(np.exp(1j * unlocked))) < 0.8
+        unlocked = response_phases(oz - parts["ssvep"][:, 0], trials, onsets, frequency)
+        coherence.append([np.abs(np.mean(np.exp(1j * p))) for p in (locked, unlocked)])
+    assert np.min(coherence, axis=0)[0] > 0.5
+    assert np.mean(coherence, axis=0)[0] > 0.85
+    assert np.mean(coherence, axis=0)[1] < 0.45  # 0.28 expected of 10 random phases
 
 
 def test_phase_slope_over_frequency_is_the_visual_latency():
@@ -234,7 +238,7 @@ def test_phase_slope_over_frequency_is_the_visual_latency():
     residual = []
     for frequency in frequencies:
         flicker = PHASE[f"{frequency:g} Hz"]
-        phases = response_phases(parts["ssvep"][:, 7], trials, onsets, frequency) - flicker
+        phases = response_phases(parts["ssvep"][:, 0], trials, onsets, frequency) - flicker
         residual.append(np.angle(np.mean(np.exp(1j * phases))))
     # steps of 0.5 Hz at 0.14 s are under half a turn, so the phase can be followed
     slope = np.polyfit(frequencies, np.unwrap(residual), 1)[0]

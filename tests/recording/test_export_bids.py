@@ -122,7 +122,7 @@ def test_the_sidecar_does_not_name_a_wrong_maker(exported):
 
 def test_a_second_export_overwrites_nothing(exported):
     folder, recorded, _ = exported
-    with pytest.raises(RecordingError, match="is in .* already"):
+    with pytest.raises(RecordingError, match=r"is in .* already"):
         export_bids(recorded[1][0].xdf, folder / "bids")
 
 

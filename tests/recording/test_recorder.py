@@ -202,6 +202,7 @@ def check_full(path, result, reason):
     assert "\n" not in message
     assert n_recorded + n_not_recorded == 20020  # nothing is unaccounted for
     report = verify(path)
+    assert report.problems  # said by whoever looks at the file later
     assert report.damage == []  # cut back to whole chunks
     assert sum(s.n_samples for s in report.streams) == n_recorded
     assert all((s.n_ledger or 0) <= s.n_samples for s in report.streams)
@@ -209,8 +210,8 @@ def check_full(path, result, reason):
 
 
 @pytest.mark.parametrize("threaded", [0, 1])
-@pytest.mark.parametrize("flush_every", [1, 7, 100])
-@pytest.mark.parametrize("limit", [50_000, 50_013, 80_191])
+@pytest.mark.parametrize("flush_every", [1, 100])
+@pytest.mark.parametrize("limit", [50_013, 80_191])
 def test_disk_full_keeps_a_valid_file_and_counts_the_rest(tmp_path, limit, flush_every, threaded):
     path = tmp_path / "a.xdf"
     result = run(FILL, path, limit, flush_every, threaded)

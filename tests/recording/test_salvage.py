@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +21,7 @@ INFO = StreamInfo("EEG", 100.0, ("a", "b", "c"), ("eeg", "eeg", "eeg"))
 
 @pytest.fixture(scope="module")
 def original(tmp_path_factory):
-    """A recording with samples, text, clock offsets and boundaries: raw bytes and chunks."""
+    """A recording of samples, text, offsets, boundaries: raw bytes, chunks, rows by chunk."""
     path = tmp_path_factory.mktemp("original") / "a.xdf"
     rng = np.random.default_rng(3)
     now = [0.0]
@@ -40,33 +39,32 @@ def original(tmp_path_factory):
     chunks = list(scan(open_file(path), headers))
     assert all(isinstance(c, ChunkAt) for c in chunks)
     assert [c.tag for c in chunks].count(Tag.BOUNDARY) == 2
-    return path.read_bytes(), chunks
+    return path.read_bytes(), chunks, rows(path)
 
 
-def rows(path, only=None):
-    """(stream, stamp, values) of all samples, of the chunks where `only` says yes."""
-    data, headers = open_file(path), {}
-    found = []
+def rows(path):
+    """(stream, stamp, values) of all samples, by chunk."""
+    data, headers, found = open_file(path), {}, []
     for chunk in scan(data, headers):
         assert isinstance(chunk, ChunkAt), f"{path} is not whole"
-        if chunk.tag is Tag.SAMPLES and (only is None or only(chunk)):
+        if chunk.tag is Tag.SAMPLES:
             header = headers[chunk.stream]
             read = read_strings if header.dtype is None else read_samples
-            for stamp, row in zip(*read(data, chunk, header), strict=True):
-                found.append((chunk.stream, float(stamp), tuple(row)))
+            stamps, values = read(data, chunk, header)
+            values = values if header.dtype is None else values.tolist()
+            part = zip(stamps.tolist(), map(tuple, values), strict=True)
+            found.append((chunk, [(chunk.stream, *row) for row in part]))
     return found
 
 
 def check(tmp_path, original, damaged, touched, pyxdf_too=True):
     """Salvage `damaged`; all samples of chunks where not `touched` must be in the result."""
-    raw, _ = original
-    (tmp_path / "o.xdf").write_bytes(raw)
     bad, out = tmp_path / "bad.xdf", tmp_path / "out.xdf"
     bad.write_bytes(damaged)
     out.unlink(missing_ok=True)
     result = salvage(bad, out)
-    expected = rows(tmp_path / "o.xdf", lambda chunk: not touched(chunk))
-    found = rows(out)
+    expected = [row for chunk, part in original[2] if not touched(chunk) for row in part]
+    found = [row for _, part in rows(out) for row in part]
     assert set(expected) <= set(found)
     report = verify(out, reopen=pyxdf_too)
     assert report.ok, str(report)
@@ -84,40 +82,40 @@ def test_a_good_file_comes_through_unchanged(tmp_path, original):
     assert found == expected
     assert result.n_lost_bytes == 0
     assert set(result.n_lost.values()) == {0}
-    assert os.stat(result).st_size == len(original[0])
+    assert Path(result).stat().st_size == len(original[0])
     assert (tmp_path / "out.xdf").stat().st_mode & 0o777 == 0o600
 
 
 def test_cut_at_every_byte_around_chunk_borders(tmp_path, original):
-    raw, chunks = original
+    raw, chunks, _ = original
     first = headers_end(chunks)
     offsets = [c for c in chunks if c.tag is Tag.CLOCK_OFFSET]
     boundaries = [c for c in chunks if c.tag is Tag.BOUNDARY]
     footers = [c for c in chunks if c.tag is Tag.STREAM_FOOTER]
     borders = [first, offsets[1].start, boundaries[0].start, boundaries[1].stop, footers[0].start]
     for border in borders:
-        for cut in range(max(first, border - 30), border + 40):
+        for cut in range(max(first, border - 12), border + 25):
             _, found, expected = check(
                 tmp_path,
                 original,
                 raw[:cut],
                 lambda chunk, cut=cut: chunk.stop > cut,
-                pyxdf_too=cut % 8 == 0,
+                pyxdf_too=cut % 16 == 0,
             )
             assert found == expected  # nothing made up either
 
 
 def test_cut_anywhere(tmp_path, original):
-    raw, chunks = original
+    raw, chunks, _ = original
     rng = np.random.default_rng(5)
     for cut in rng.integers(headers_end(chunks), len(raw), 40):
         check(tmp_path, original, raw[:cut], lambda chunk, cut=cut: chunk.stop > cut)
 
 
 def test_a_flipped_byte_anywhere(tmp_path, original):
-    raw, chunks = original
+    raw, chunks, _ = original
     rng = np.random.default_rng(6)
-    for at in rng.integers(headers_end(chunks), len(raw), 120):
+    for at in rng.integers(headers_end(chunks), len(raw), 80):
         damaged = bytearray(raw)
         damaged[at] ^= int(rng.integers(1, 256))
         check(
@@ -130,28 +128,29 @@ def test_a_flipped_byte_anywhere(tmp_path, original):
 
 
 def test_every_byte_of_a_chunks_beginning(tmp_path, original):
-    raw, chunks = original
+    raw, chunks, _ = original
     victims = [c for c in chunks if c.tag in (Tag.SAMPLES, Tag.CLOCK_OFFSET, Tag.BOUNDARY)]
-    for victim in (victims[6], victims[7], *(c for c in victims if c.tag is Tag.BOUNDARY)):
+    boundary = next(c for c in victims if c.tag is Tag.BOUNDARY)
+    for victim in (victims[6], victims[7], boundary):
         for at in range(victim.start, min(victim.start + 22, victim.stop)):
-            for value in (0, 1, 4, 8, 255):
+            for value in (0, 255):
                 damaged = bytearray(raw)
                 damaged[at] = value
                 check(
                     tmp_path,
                     original,
                     bytes(damaged),
-                    lambda chunk, victim=victim: chunk is not None and chunk.start == victim.start,
+                    lambda chunk, victim=victim: chunk.start == victim.start,
                     pyxdf_too=False,
                 )
 
 
 @pytest.mark.parametrize("fill", ["zero", "noise", "removed"])
 def test_a_damaged_stretch_in_the_middle(tmp_path, original, fill):
-    raw, chunks = original
+    raw, chunks, _ = original
     rng = np.random.default_rng(7)
     first = headers_end(chunks)
-    for _ in range(25):
+    for _ in range(12):
         start = int(rng.integers(first, len(raw) - 10))
         stop = min(len(raw), start + int(rng.integers(1, 3000)))
         stretch = {
@@ -171,7 +170,7 @@ def test_a_damaged_stretch_in_the_middle(tmp_path, original, fill):
 
 
 def test_an_intact_chunk_between_two_damaged_ones_is_kept(tmp_path, original):
-    raw, chunks = original
+    raw, chunks, _ = original
     eeg = [c for c in chunks if c.tag is Tag.SAMPLES and c.stream == 1]
     damaged = bytearray(raw)
     for chunk in chunks:
@@ -186,7 +185,7 @@ def test_an_intact_chunk_between_two_damaged_ones_is_kept(tmp_path, original):
 
 @pytest.mark.parametrize("what", ["magic", "file header", "stream headers"])
 def test_lost_headers_come_back_from_the_ledger(tmp_path, original, what):
-    raw, chunks = original
+    raw, chunks, _ = original
     damaged = bytearray(raw)
     if what == "magic":
         damaged[0:4] = bytes(4)

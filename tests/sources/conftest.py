@@ -93,4 +93,4 @@ def until() -> Callable[..., None]:
 @pytest.fixture(autouse=True)
 def quick_to_settle(monkeypatch: pytest.MonkeyPatch) -> None:
     """On one machine, all streams that match answer within milliseconds."""
-    monkeypatch.setattr("bci.lsl.SETTLE_S", 0.1)
+    monkeypatch.setattr("bci.lsl.network.SETTLE_S", 0.1)

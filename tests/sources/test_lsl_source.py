@@ -147,7 +147,7 @@ def test_stamps_are_the_senders_on_the_local_clock(unique, until):
 
 
 def test_the_clock_offset_is_measured_again(unique, until, monkeypatch):
-    monkeypatch.setattr(lsl, "OFFSET_EVERY_S", 0.05)
+    monkeypatch.setattr("bci.lsl.link.OFFSET_EVERY_S", 0.05)
     out = outlet(unique, unit="uV")
     source = opened(unique)
     taken = source.take_clock_offsets()
@@ -281,7 +281,7 @@ def test_liblsl_that_does_not_load_has_a_remedy(monkeypatch, platform, remedy):
         return original(name, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", broken)
-    monkeypatch.setattr(lsl.sys, "platform", platform)
+    monkeypatch.setattr("sys.platform", platform)
     with pytest.raises(MissingDependency, match=remedy) as caught:
         lsl.load()
     assert "\n" not in str(caught.value)

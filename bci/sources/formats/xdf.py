@@ -19,7 +19,7 @@ import numpy as np
 
 from bci.clock import Dejitter, Jump
 from bci.errors import SourceError
-from bci.lsl_metadata import MICROVOLTS
+from bci.lsl.metadata import MICROVOLTS
 from bci.sources.files import Recording, Wanted, place_markers, unique_labels
 from bci.sources.formats import integrity
 from bci.types import Break, FloatArray, SampleArray, StreamInfo

@@ -7,17 +7,16 @@ millimetres). Senders in the field keep to parts of it.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
 
 from bci.errors import SourceError
+from bci.lsl.network import load
 from bci.types import FloatArray, StreamInfo
-
-log = logging.getLogger(__name__)
 
 #: Unit, in lower case: factor to microvolts. Bare numbers are MNE-LSL's powers of ten of a volt.
 MICROVOLTS: dict[str, float] = {
@@ -46,11 +45,14 @@ class Description:
         Factor from the stream's unit to microvolts; 1 for "stim" and "misc".
     channel_format : str
         LSL's name of the sample format ("float32", "int16", …, "string").
+    warnings : tuple of str
+        What was guessed or left out, a sentence each, for the log.
     """
 
     info: StreamInfo
     scale: FloatArray = field(repr=False)
     channel_format: str
+    warnings: tuple[str, ...] = ()
 
     def differences(self, other: Description) -> list[str]:
         """Say what `other` has otherwise, a line each; empty when samples of both are alike."""
@@ -81,7 +83,7 @@ def read(xml: str) -> Description:
     Labels come from ``label`` or ``name``, else they are "Ch1", "Ch2", …; types
     from ``type``, else the stream's own; units from ``unit`` or ``units``. A unit
     that is missing or unknown on a voltage channel counts as microvolts, with a
-    warning. Channel names are left as they are ("T3" is not renamed to "T7").
+    word in `warnings`. Channel names are left as they are ("T3" is not renamed to "T7").
 
     Raises
     ------
@@ -95,10 +97,11 @@ def read(xml: str) -> Description:
     name = _text(root, "name")
     n_channels = int(_text(root, "channel_count") or 0)
     channels = root.findall("desc/channels/channel")
+    warnings: list[str] = []
     if channels and len(channels) != n_channels:
-        log.warning(
-            "LSL stream '%s' describes %d channels and sends %d: the description is ignored",
-            *(name, len(channels), n_channels),
+        warnings.append(
+            f"{len(channels)} channels are described and {n_channels} sent: the description is "
+            "ignored"
         )
         channels = []
     ch_names = _labels(name, channels, n_channels)
@@ -108,10 +111,11 @@ def read(xml: str) -> Description:
         sfreq=float(_text(root, "nominal_srate") or 0.0),
         ch_names=ch_names,
         ch_types=ch_types,
-        positions=_positions(name, ch_names, channels),
+        positions=_positions(ch_names, channels, warnings),
         source_id=_text(root, "source_id"),
     )
-    return Description(info, _scale(info, channels), _text(root, "channel_format"))
+    scale = _scale(info, channels, warnings)
+    return Description(info, scale, _text(root, "channel_format"), tuple(warnings))
 
 
 def _text(element: ElementTree.Element, *paths: str) -> str:
@@ -142,7 +146,9 @@ def _channel_types(
     return tuple(_TYPES.get(kind.lower(), "misc") if kind else default for kind in given)
 
 
-def _scale(info: StreamInfo, channels: Sequence[ElementTree.Element]) -> FloatArray:
+def _scale(
+    info: StreamInfo, channels: Sequence[ElementTree.Element], warnings: list[str]
+) -> FloatArray:
     scale = np.ones(info.n_channels)  # (n_channels,)
     unknown: dict[str, list[str]] = {}
     units = [_text(c, "unit", "units") for c in channels] or [""] * info.n_channels
@@ -154,9 +160,9 @@ def _scale(info: StreamInfo, channels: Sequence[ElementTree.Element]) -> FloatAr
         else:
             scale[i] = factor
     for unit, names in unknown.items():
-        log.warning(
-            "LSL stream '%s': unit %s of %s; taken as microvolts, check the amplitudes",
-            *(info.name, f"'{unit}'" if unit else "not given", _brief(names)),
+        given = f"'{unit}'" if unit else "not given"
+        warnings.append(
+            f"unit {given} of {_brief(names)}; taken as microvolts, check the amplitudes"
         )
     return scale
 
@@ -166,7 +172,7 @@ def _brief(names: Sequence[str]) -> str:
 
 
 def _positions(
-    name: str, ch_names: Sequence[str], channels: Sequence[ElementTree.Element]
+    ch_names: Sequence[str], channels: Sequence[ElementTree.Element], warnings: list[str]
 ) -> dict[str, tuple[float, float, float]]:
     """Electrode positions in metres; millimetres or metres are told apart by the size of a head."""
     found: dict[str, FloatArray] = {}
@@ -185,13 +191,41 @@ def _positions(
     elif 0.02 <= radius <= 0.25:
         metres = 1.0
     else:
-        log.warning(
-            "LSL stream '%s': electrodes at a radius of %g are on no head in millimetres; "
-            "their positions are ignored",
-            *(name, radius),
+        warnings.append(
+            f"electrodes at a radius of {radius:g} are on no head in millimetres; their positions "
+            "are ignored"
         )
         return {}
     return {
         label: (float(xyz[0]) * metres, float(xyz[1]) * metres, float(xyz[2]) * metres)
         for label, xyz in found.items()
     }
+
+
+def stream_info(
+    info: StreamInfo, stream_type: str = "EEG", source_id: str = "", channel_format: str = "float32"
+) -> Any:
+    """Make a `pylsl.StreamInfo` for an outlet of `info`, described as in XDF's "EEG Meta Data".
+
+    Positions are written in millimetres; voltage channels have unit "microvolts".
+    """
+    result = load().StreamInfo(
+        info.name,
+        stream_type,
+        info.n_channels,
+        info.sfreq,
+        channel_format,
+        source_id or info.source_id,
+    )
+    channels = result.desc().append_child("channels")
+    for label, kind in zip(info.ch_names, info.ch_types, strict=True):
+        channel = channels.append_child("channel")
+        channel.append_child_value("label", label)
+        channel.append_child_value("type", kind.upper())
+        if kind in ("eeg", "eog", "emg", "ecg"):
+            channel.append_child_value("unit", "microvolts")
+        if label in info.positions:
+            location = channel.append_child("location")
+            for axis, metres in zip("XYZ", info.positions[label], strict=True):
+                location.append_child_value(axis, f"{metres * 1e3:.6g}")
+    return result

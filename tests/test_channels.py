@@ -1,4 +1,4 @@
-"""Renaming, typing, picking, interpolating, resampling; chunk-invariant, and free where it can be."""
+"""Renaming, typing, picking, interpolating, resampling; the same for any cutting into chunks."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from bci.electrodes import canonical, montage_positions
 from bci.errors import ConfigError
 from bci.types import Chunk, Flag, StreamInfo
 
-MONTAGE_19 = (
-    "Fp1 Fp2 F7 F3 Fz F4 F8 T7 C3 Cz C4 T8 P7 P3 Pz P4 P8 O1 O2"
-).split()  # fmt: skip
+MONTAGE_19 = [
+    *("Fp1", "Fp2", "F7", "F3", "Fz", "F4", "F8", "T7", "C3", "Cz"),
+    *("C4", "T8", "P7", "P3", "Pz", "P4", "P8", "O1", "O2"),
+]
 
 
 def info_of(*names: str, sfreq: float = 250.0, **fields: object) -> StreamInfo:

@@ -4,6 +4,12 @@ For tests, demonstration and rehearsal without hardware. The person is drawn
 from the seed; `bci.paradigms.physiology` says where every value comes from.
 The decoder gets samples and nothing else: which target was attended is known
 to the one who sent the cue.
+
+What it leaves out, so that nobody takes it for a brain: flicker beside the
+attended target evokes nothing, the response is equally strong at all
+frequencies, there is no transient response to onset, no eye movement potential,
+no alpha blocking, and nobody tires or learns. Figures reached on it say that
+software works, not how well a person would do.
 """
 
 from __future__ import annotations
@@ -80,24 +86,16 @@ class SimulatedSubject:
         self.sfreq, self.ch_names = float(sfreq), tuple(ch_names)
         self.electrodes = scalp.positions(self.ch_names)
         self.person = draw_person(p, np.random.default_rng([seed, 0]))
-        self._ongoing = Ongoing(self.electrodes, self.sfreq, p, self.person, seed)
-        self._flicker = FlickerResponse(
-            targets,
-            self.electrodes,
-            self.sfreq,
-            snr * p.ssvep_snr * self._ongoing.power("Oz"),
-            p,
-            self.person,
-            np.random.default_rng([seed, 5]),
+        body = (self.electrodes, self.sfreq)
+        behaviour = [np.random.default_rng([seed, stream]) for stream in (5, 6)]
+        self._ongoing = Ongoing(*body, p, self.person, seed)
+        ssvep, mu = (
+            snr * typical_snr * self._ongoing.power(site)
+            for typical_snr, site in ((p.ssvep_snr, "Oz"), (p.mu_snr, "C3"))
         )
+        self._flicker = FlickerResponse(targets, *body, ssvep, p, self.person, behaviour[0])
         self._rolandic = RolandicRhythms(
-            self.electrodes,
-            self.sfreq,
-            snr * p.mu_snr * self._ongoing.power("C3"),
-            p,
-            self.person,
-            np.random.default_rng([seed, 6]),
-            np.random.default_rng([seed, 7]),
+            *body, mu, p, self.person, behaviour[1], np.random.default_rng([seed, 7])
         )
         self.position = 0  #: index of the next sample
         self._seen = 0  # index of the newest marker

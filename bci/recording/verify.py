@@ -42,6 +42,8 @@ __all__ = ["Report", "Salvaged", "StreamReport", "TimeGap", "salvage", "verify"]
 GAP_S = 0.5
 #: Relative deviation from the nominal rate that is worth a note.
 RATE_TOLERANCE = 0.01
+#: Time stamps examined at once.
+BLOCK = 1 << 14
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +155,10 @@ class _Tally:
         self._limit = max(GAP_S, 5.0 / h.sfreq) if h.sfreq > 0 else np.inf
         self._steps = 0
         self._seconds = 0.0
+        self._stamps: list[FloatArray] = []  # not examined yet: chunks are small, blocks fast
+        self._n_waiting = 0
+        self._n_examined = 0
+        self._previous: float | None = None
 
     def add(self, stamps: FloatArray, values: NDArray[Any] | None) -> None:
         r = self.report
@@ -160,18 +166,34 @@ class _Tally:
             return
         if r.first is None:
             r.first = float(stamps[0])
-        steps = np.diff(stamps, prepend=stamps[0] if r.last is None else r.last)
-        jumps = ~(np.abs(steps) <= self._limit)  # NaN is a jump too
-        for i in np.flatnonzero(jumps):
-            r.gaps.append(TimeGap(r.n_samples + int(i), float(steps[i])))
-        self._steps += len(steps) - int(np.count_nonzero(jumps)) - (r.n_samples == 0)
-        self._seconds += float(steps[~jumps].sum())
         if values is not None and values.dtype.kind == "f":
-            r.n_nan += int(np.count_nonzero(~np.isfinite(values)))
+            r.n_nan += values.size - int(np.count_nonzero(np.isfinite(values)))
         r.n_samples += len(stamps)
         r.last = float(stamps[-1])
+        self._stamps.append(stamps)
+        self._n_waiting += len(stamps)
+        if self._n_waiting >= BLOCK:
+            self._examine()
+
+    def _examine(self) -> None:
+        if not self._stamps:
+            return
+        before = [] if self._previous is None else [np.array([self._previous])]
+        stamps = np.concatenate([*before, *self._stamps])
+        first = self._n_examined + 1 - len(before)  # index of the sample after the first step
+        steps = np.diff(stamps)
+        jumps = ~(np.abs(steps) <= self._limit)  # NaN is a jump too
+        for i in np.flatnonzero(jumps):
+            self.report.gaps.append(TimeGap(first + int(i), float(steps[i])))
+        self._steps += len(steps) - int(np.count_nonzero(jumps))
+        self._seconds += float(steps[~jumps].sum())
+        self._n_examined += self._n_waiting
+        self._previous = float(stamps[-1])
+        self._stamps.clear()
+        self._n_waiting = 0
 
     def done(self) -> StreamReport:
+        self._examine()
         if self.header.sfreq > 0 and self._seconds > 0:
             self.report.effective_sfreq = self._steps / self._seconds
         return self.report

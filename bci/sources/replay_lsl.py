@@ -17,11 +17,13 @@ from bci.types import SampleArray
 
 __all__ = ["stream_to_lsl"]
 
+CHUNK = 16  # samples sent at once, where nobody says otherwise
+
 
 def stream_to_lsl(
     recording: Recording,
     speed: float = 1.0,
-    chunk: int = 16,
+    chunk: int | None = None,
     name: str | None = None,
     wait_for_consumers: bool = True,
     stop: Event | None = None,
@@ -43,8 +45,8 @@ def stream_to_lsl(
     recording : Recording
     speed : float
         Times real speed, above 0.
-    chunk : int
-        Samples sent at once.
+    chunk : int, optional
+        Samples sent at once; None: 16.
     name : str, optional
         Name of the EEG outlet; None: the recording's own. The markers' outlet is
         called ``<name>-markers``.
@@ -71,6 +73,7 @@ def stream_to_lsl(
     MissingDependency
         liblsl cannot be loaded.
     """
+    chunk = CHUNK if chunk is None else chunk
     if speed <= 0 or chunk < 1:
         raise ConfigError(f"speed and chunk must be above 0; found {speed} and {chunk}")
     pylsl = lsl.load()

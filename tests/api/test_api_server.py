@@ -95,6 +95,15 @@ def test_stopping_is_bounded_with_clients_of_every_sort(serve, engine, decision,
     assert not [record for record in caplog.records if record.exc_info]
 
 
+def test_small_answers_are_sent_at_once(site):
+    """Nagle's algorithm would hold back each second packet until the first is acknowledged."""
+    site.http.get("/health")
+    connections = site.server._server.server_state.connections
+    sockets = [c.transport.get_extra_info("socket") for c in connections]
+    assert sockets
+    assert all(s.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) for s in sockets)
+
+
 def test_publishing_after_the_end_is_harmless(engine, decision):
     server = ApiServer(engine, port=0)
     server.publish(decision(0))

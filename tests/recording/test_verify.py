@@ -66,6 +66,17 @@ def test_gaps_rate_and_nan_are_notes(tmp_path):
     assert "97.000 Hz, nominal 100 Hz" in said
 
 
+def test_gaps_are_found_across_blocks(tmp_path, monkeypatch):
+    monkeypatch.setattr("bci.recording.verify.BLOCK", 32)
+    stamps = np.arange(1000) / 100.0
+    cuts = [1, 39, 40, 41, 80, 500, 999]
+    for cut in cuts:
+        stamps[cut:] += 1.0
+    (eeg,) = verify(record(tmp_path / "a.xdf", np.zeros((1000, 2)), stamps)).streams
+    assert [gap.index for gap in eeg.gaps] == cuts
+    assert eeg.effective_sfreq == pytest.approx(100.0)
+
+
 @pytest.mark.parametrize("lost", [1, 5, 100, 3000])
 def test_a_cut_tail_is_found(good, lost):
     good.write_bytes(good.read_bytes()[:-lost])

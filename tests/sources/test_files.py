@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import struct
+from itertools import pairwise
 from pathlib import Path
 
 import edfio
@@ -130,6 +131,11 @@ def test_gdf(tmp_path: Path, microvolts: np.ndarray) -> None:
     recording = load_recording(tmp_path / "a.gdf")
     assert_close(recording, microvolts.astype(np.float32), 1e-3)
     assert marks(recording) == [(100, "769"), (400, "770")]
+    whole = (tmp_path / "a.gdf").read_bytes()
+    for n in (100, 300, 1000, len(whole) - 400, len(whole) - 20, len(whole) - 1):
+        (tmp_path / "b.gdf").write_bytes(whole[:n])
+        with pytest.raises(SourceError, match=r"b\.gdf: is cut off"):
+            load_recording(tmp_path / "b.gdf")
 
 
 def test_brainvision_float32_comes_back_bit_for_bit(tmp_path: Path, microvolts: np.ndarray) -> None:
@@ -297,7 +303,7 @@ def test_xdf_ambiguous_and_missing_streams_are_listed(
     assert "'other'" in text
     recording = load_recording(tmp_path / "two.xdf", stream="other")
     np.testing.assert_array_equal(recording.data, microvolts + 1)
-    with pytest.raises(SourceError, match="stream 'x'.*'amp'"):
+    with pytest.raises(SourceError, match=r"stream 'x'.*'amp'"):
         load_recording(tmp_path / "two.xdf", stream="x")
     write_xdf(tmp_path / "none.xdf", [marker_stream(1, "m", [(1.0, "a")])])
     with pytest.raises(SourceError, match="streams found: 'm'"):
@@ -448,6 +454,31 @@ def test_damaged_edf(tmp_path: Path, microvolts: np.ndarray) -> None:
         one_line(error, path)
 
 
+def test_discontinuous_edf_is_refused_when_time_is_left_out(
+    tmp_path: Path, microvolts: np.ndarray
+) -> None:
+    path = tmp_path / "d.edf"
+    signals = [edfio.EdfSignal(microvolts[:, 1], SFREQ, label="Cz")]
+    edfio.Edf(signals, annotations=[edfio.EdfAnnotation(0.5, 0.0, "T1")]).write(path)
+    whole = path.read_bytes().replace(b"EDF+C", b"EDF+D")
+    path.write_bytes(whole)
+    assert marks(load_recording(path)) == [(100, "T1")]
+    assert whole.count(b"+3\x14\x14") == 1
+    path.write_bytes(whole.replace(b"+3\x14\x14", b"+9\x14\x14"))
+    with pytest.raises(SourceError, match=r"discontinuous, with 2 gaps, the first after 3 s"):
+        load_recording(path)
+
+
+def test_lower_rates_are_noted(tmp_path: Path, microvolts: np.ndarray) -> None:
+    signals = [
+        edfio.EdfSignal(microvolts[:, 1], SFREQ, label="Cz"),
+        edfio.EdfSignal(microvolts[::2, 1], SFREQ / 2, label="Resp"),
+    ]
+    edfio.Edf(signals).write(tmp_path / "m.edf")
+    recording = load_recording(tmp_path / "m.edf")
+    assert any("lower rate" in note and "Resp" in note for note in recording.notes)
+
+
 def test_constant_samples_are_not_taken_for_line_endings(tmp_path: Path) -> None:
     """An undamaged file whose samples all are 0x0A0D, which is a line ending on disk."""
     path = tmp_path / "c.edf"
@@ -504,7 +535,7 @@ def test_events_cover_every_sample_once_in_order(
     events = list(recording.events(chunk))
     chunks = [e for e in events if isinstance(e, Chunk)]
     np.testing.assert_array_equal(np.concatenate([c.data for c in chunks]), recording.data)
-    assert all(a.stop == b.start for a, b in zip(chunks, chunks[1:], strict=False))
+    assert all(a.stop == b.start for a, b in pairwise(chunks))
     assert all(np.shares_memory(c.data, recording.data) for c in chunks if len(c.data))
     assert [(e.at, e.onset, e.value) for e in events if isinstance(e, Marker)] == [
         (0, 0, "a"), (250, 250, "b"), (999, 999, "c")]  # fmt: skip

@@ -52,7 +52,12 @@ def check_edf(path: Path) -> list[str]:
             f"{path}: {what}: the {kind} header declares {n_records} records, "
             f"{n_header + n_records * record} bytes, but the file has {len(content)} bytes"
         )
-    return _rates(content, n_channels, counts)
+    labels = [content[256 + 16 * k : 272 + 16 * k].decode("latin-1") for k in range(n_channels)]
+    if content[192:197] in (b"EDF+D", b"BDF+D"):
+        starts = np.concatenate([[0], np.cumsum(counts)]) * width
+        onsets = [n_header + int(s) for s, n in zip(starts, labels, strict=False) if _marks(n)]
+        _check_continuous(path, content, onsets[:1], record, n_records)
+    return _rates(labels, counts)
 
 
 def _line_endings_rewritten(data: bytes, width: int) -> bool:
@@ -65,18 +70,80 @@ def _line_endings_rewritten(data: bytes, width: int) -> bool:
     return bool(np.all(values[feeds - 1] == 0x0D) and np.count_nonzero(places) > 1)
 
 
-def _rates(content: bytes, n_channels: int, counts: list[int]) -> list[str]:
+def _marks(label: str) -> bool:
+    """Say whether a channel of an EDF+ or BDF+ file holds annotations."""
+    return label.strip() in ("EDF Annotations", "BDF Annotations")
+
+
+def _check_continuous(
+    path: Path, content: bytes, first: list[int], record: int, n_records: int
+) -> None:
+    """Refuse a file marked as discontinuous when its records really leave time out.
+
+    Each record's annotations begin with its onset; MNE reads all as continuous,
+    and puts every annotation after a gap on a wrong sample.
+    """
+    duration = float(content[244:252])
+    onsets = np.array(
+        [
+            float(content[at : at + 40].split(b"\x14", 1)[0])
+            for at in (first[0] + record * np.arange(n_records) if first else ())
+        ]
+    )
+    gaps = np.flatnonzero(np.abs(np.diff(onsets) - duration) > 1e-3)
+    if len(gaps):
+        raise SourceError(
+            f"{path}: is discontinuous, with {len(gaps)} gaps, the first after "
+            f"{(gaps[0] + 1) * duration:g} s; export its parts as continuous files (EDF+C, BDF+C)"
+        )
+
+
+def _rates(labels: list[str], counts: list[int]) -> list[str]:
     """Note the channels that MNE brings up to the highest rate of the file."""
-    labels = [content[256 + 16 * k : 272 + 16 * k].decode("latin-1") for k in range(n_channels)]
-    signals = [
-        (label.strip(), n)
-        for label, n in zip(labels, counts, strict=True)
-        if "Annotations" not in label
-    ]
+    signals = [(k.strip(), n) for k, n in zip(labels, counts, strict=True) if not _marks(k)]
     slow = [label for label, n in signals if n < max(n for _, n in signals)]
     if not slow:
         return []
     return [f"recorded at a lower rate, brought up to that of the others: {', '.join(slow)}"]
+
+
+#: Bytes of a sample by GDF's type number.
+_GDF_WIDTH = {1: 1, 2: 1, 3: 2, 4: 2, 5: 4, 6: 4, 7: 8, 8: 8, 16: 4, 17: 8, 279: 3, 535: 3}
+
+
+def check_gdf(path: Path) -> None:
+    """Compare a GDF file with what its header and its table of events declare.
+
+    Raises
+    ------
+    SourceError
+        It is cut off, or is no GDF file.
+    """
+    content = path.read_bytes()
+    if content[:4] != b"GDF ":
+        raise SourceError(f"{path}: is no GDF file: its first bytes are {content[:4]!r}")
+    cut = SourceError(
+        f"{path}: is cut off: {len(content)} bytes are less than its header and event table need"
+    )
+    if len(content) < 256:
+        raise cut
+    second = float(content[4:8]) >= 1.9
+    n_header = int.from_bytes(content[184:186] if second else content[184:192], "little")
+    n_header *= 256 if second else 1
+    n_records = int(np.frombuffer(content, "<i8", 1, 236)[0])
+    n_channels = int.from_bytes(content[252:254], "little")
+    if len(content) < max(n_header, 256 * (n_channels + 1)):
+        raise cut
+    counts = np.frombuffer(content, "<u4", n_channels, 256 + 216 * n_channels)
+    kinds = np.frombuffer(content, "<u4", n_channels, 256 + 220 * n_channels)
+    record = sum(int(n) * _GDF_WIDTH[int(kind)] for n, kind in zip(counts, kinds, strict=True))
+    table = n_header + n_records * record
+    if n_records < 0 or len(content) < table + 8:
+        raise cut
+    mode, count = content[table], content[table + 1 : table + 4]
+    n_events = int.from_bytes(count if second else content[table + 4 : table + 8], "little")
+    if len(content) < table + 8 + n_events * {1: 6, 3: 12}.get(mode, 0):
+        raise cut
 
 
 def check_brainvision(path: Path) -> None:

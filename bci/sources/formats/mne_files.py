@@ -47,6 +47,7 @@ def read_gdf(path: Path, wanted: Wanted) -> Recording:
     """Read a GDF file."""
     import mne
 
+    integrity.check_gdf(path)
     return _by(path, mne.io.read_raw_gdf, [])
 
 

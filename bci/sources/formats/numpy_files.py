@@ -17,7 +17,7 @@ _TYPES = ("eeg", "eog", "emg", "ecg", "stim", "misc")
 
 def read_npz(path: Path, wanted: Wanted) -> Recording:
     """Read `data`, `sfreq`, `ch_names` and, where there, `ch_types` and `markers`."""
-    with np.load(path, allow_pickle=False) as file:
+    with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
         missing = [key for key in ("data", "sfreq", "ch_names") if key not in file]
         if missing:
             raise SourceError(
@@ -42,7 +42,8 @@ def read_npy(path: Path, wanted: Wanted) -> Recording:
     """Read samples, shape (n_samples, n_channels); rate and labels come from the caller."""
     if wanted.sfreq is None:
         raise SourceError(f"{path}: a .npy file holds no sampling rate; give it by 'sfreq'")
-    data = np.load(path, allow_pickle=False)
+    with path.open("rb") as opened:
+        data = np.load(opened, allow_pickle=False)
     n_channels = data.shape[1] if data.ndim == 2 else 0
     names = list(wanted.ch_names or (f"Ch{k + 1}" for k in range(n_channels)))
     return _recording(path, data, wanted.sfreq, names, None, [])

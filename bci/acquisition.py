@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from bci.clock import Dejitter, Jump, now
 from bci.config import MarkerSettings
-from bci.errors import BciError
+from bci.errors import BciError, SourceError
 from bci.inbox import Inbox
 from bci.ring import RingBuffer
 from bci.sources import Source
@@ -43,6 +43,18 @@ class Record(Protocol):
 class StreamReader:
     """Owns one source in one thread.
 
+    Parameters
+    ----------
+    source : Source
+    markers : MarkerSettings
+    inbox : callable
+        Makes the decoder's inbox for the stream.
+    on_jump, on_gap : callable
+        Told of each clock jump and break.
+    waits : bool
+        The source has no pace of its own (a recording played as fast as it
+        goes): it is read when the decoder is free, so that nothing is skipped.
+
     Attributes
     ----------
     opened : Future of StreamInfo
@@ -64,6 +76,7 @@ class StreamReader:
         inbox: Callable[[StreamInfo], Inbox],
         on_jump: Callable[[Jump], None] = lambda jump: None,
         on_gap: Callable[[], None] = lambda: None,
+        waits: bool = False,
     ) -> None:
         self.source = source
         self.opened: Future[StreamInfo] = Future()
@@ -76,6 +89,7 @@ class StreamReader:
         self._make_inbox = inbox
         self._on_jump = on_jump
         self._on_gap = on_gap
+        self._waits = waits
         self._stop = Event()
         self._trigger: TriggerChannel | None = None
 
@@ -100,12 +114,14 @@ class StreamReader:
         self.go.wait()
         try:
             while not self._stop.is_set() and self.source.state is not SourceState.ENDED:
-                for reading in self.source.read(READ_TIMEOUT_S):
-                    self.take(reading)
-                self._take_clock_offsets()
+                if not self._waits or self.inbox.wait_empty(READ_TIMEOUT_S):
+                    self._read()
         except BciError as error:
             self.error = error
             log.error("%s", error)
+        except Exception as error:  # of a driver, or of a source from another package
+            log.exception("the source failed")
+            self.error = SourceError(f"the source failed: {type(error).__name__}: {error}")
         finally:
             self.source.close()
             self.inbox.close()
@@ -118,6 +134,12 @@ class StreamReader:
         self.inbox = self._make_inbox(self.info)
         if self._markers.kind == "channel":
             self._trigger = TriggerChannel(self.info, self._markers.channel or "")
+
+    def _read(self) -> None:
+        readings = self.source.read(READ_TIMEOUT_S)
+        self._take_clock_offsets()  # first: they are in the stamps of these readings already
+        for reading in readings:
+            self.take(reading)
 
     def take(self, reading: Reading) -> None:
         """Index one reading and pass it on."""

@@ -57,7 +57,9 @@ def demo(
     phrase: Annotated[str, typer.Option(help="What the simulated subject spells.")] = "HELLO BCI",
     snr: Annotated[
         float,
-        typer.Option(min=0.0, help="Power of the brain's answer, 1: as in the literature; 0: none."),
+        typer.Option(
+            min=0.0, help="Power of the brain's answer, 1: as in the literature; 0: none."
+        ),
     ] = 1.0,
     seed: Annotated[int, typer.Option(help="The same seed gives the same decisions.")] = 1,
     out: Annotated[Path, typer.Option(help="Folder for recording and decisions.")] = Path(
@@ -129,13 +131,9 @@ def _run_session(config: Config, seconds: float | None) -> None:
 @app.command()
 def replay(
     file: RecordingFile,
-    config: Annotated[
-        Path | None, typer.Option(help="Decode it with this configuration.")
-    ] = None,
+    config: Annotated[Path | None, typer.Option(help="Decode it with this configuration.")] = None,
     lsl: Annotated[bool, typer.Option("--lsl", help="Stream it over LSL instead.")] = False,
-    speed: Annotated[
-        float, typer.Option(min=0.01, help="Times real speed, with --lsl.")
-    ] = 1.0,
+    speed: Annotated[float, typer.Option(min=0.01, help="Times real speed, with --lsl.")] = 1.0,
     name: Annotated[str | None, typer.Option(help="Name of the LSL stream.")] = None,
     chunk: Annotated[int | None, typer.Option(min=1, help="Samples pushed at once.")] = None,
     out: Annotated[

@@ -20,7 +20,7 @@ from bci.types import FloatArray
 @cache
 def _local_clock() -> Callable[[], float]:
     try:
-        from pylsl import local_clock  # noqa: PLC0415 -- liblsl may fail to load
+        from pylsl import local_clock
 
         local_clock()
     except (ImportError, OSError, RuntimeError):

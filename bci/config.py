@@ -87,7 +87,9 @@ def _part(family: registry.Family) -> Any:
         if isinstance(value, Settings):
             return value
         if not isinstance(value, Mapping) or "kind" not in value:
-            raise ValueError(f"a {family} needs a 'kind': one of {', '.join(registry.kinds(family))}")
+            raise ValueError(
+                f"a {family} needs a 'kind': one of {', '.join(registry.kinds(family))}"
+            )
         cls = registry.find(family, str(value["kind"]))
         if cls is None:
             raise ValueError(
@@ -107,7 +109,9 @@ class Channels(Settings):
     types: dict[str, Literal["eeg", "eog", "emg", "ecg", "stim", "misc"]] = Field(
         {}, description="label: channel type, where the stream's own is wrong"
     )
-    montage: str | None = Field("standard_1005", description="MNE montage for positions; null: none")
+    montage: str | None = Field(
+        "standard_1005", description="MNE montage for positions; null: none"
+    )
     missing: Literal["error", "interpolate"] = Field(
         "error", description="what to do when a picked channel is not in the stream"
     )
@@ -203,6 +207,9 @@ class Api(Settings):
     port: int = Field(8765, ge=0, le=65535, description="0: any free port")
     token: str | None = Field(
         None, min_length=16, description="null: a new one each start, written beside the recording"
+    )
+    origins: list[str] = Field(
+        [], description="web origins, besides the server's own, that may use it from a browser"
     )
 
 
@@ -308,9 +315,7 @@ def loads(text: str, name: str = "configuration", overrides: Iterable[str] = ())
         _override(data, override)
     found = [(where, cls, _errors(cls, value)) for where, cls, value in _parts(data)]
     mistakes = [(where, e, cls) for where, cls, errors in found for e in errors]
-    mistakes += [
-        ((), e, Config) for e in _errors(Config, data) if not _inside(e["loc"], mistakes)
-    ]
+    mistakes += [((), e, Config) for e in _errors(Config, data) if not _inside(e["loc"], mistakes)]
     if mistakes:
         raise ConfigError(
             "\n".join(

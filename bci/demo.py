@@ -38,7 +38,7 @@ from bci.recording.layout import beside
 from bci.recording.verify import verify
 from bci.recording.writer import Recorder
 from bci.sources.files import load_recording
-from bci.types import Chunk, Decision, DecoderSwap, Event, FloatArray, Marker, StreamInfo
+from bci.types import Chunk, Decision, DecoderSwap, Event, Marker, StreamInfo
 
 SFREQ = 250.0
 CHUNK = 5  # samples: 20 ms, as an amplifier would send them

@@ -93,7 +93,9 @@ def _package(name: str, module: str, remedy: str, needed: bool) -> Callable[[], 
         try:
             importlib.import_module(module)
         except Exception as error:  # a broken installation may raise anything
-            return Finding(name, False if needed else None, f"{type(error).__name__}: {error}", remedy)
+            return Finding(
+                name, False if needed else None, f"{type(error).__name__}: {error}", remedy
+            )
         package = module.partition(".")[0]
         return Finding(name, True, f"{package} {importlib.metadata.version(_dist(package))}")
 
@@ -109,7 +111,9 @@ def _gl() -> Finding:
         os.environ.setdefault("QT_QPA_PLATFORM", "offscreen" if not _display() else "")
         surface = importlib.import_module("PySide6.QtGui").QOpenGLContext
     except Exception as error:
-        return Finding("GL", None, f"{type(error).__name__}: {error}", "pip install 'neuroloop[gui]'")
+        return Finding(
+            "GL", None, f"{type(error).__name__}: {error}", "pip install 'neuroloop[gui]'"
+        )
     return Finding("GL", True, f"{surface.__name__} can be loaded, display: {_display() or 'none'}")
 
 
@@ -152,7 +156,12 @@ CHECKS: tuple[Callable[[], Finding], ...] = (
     _multicast,
     _package("BrainFlow", "brainflow.board_shim", "pip install 'setuptools<81' brainflow", True),
     _package("MNE", "mne", "pip install mne", True),
-    _package("Qt", "PySide6.QtWidgets", "pip install 'neuroloop[gui]'; on Debian also: apt install libegl1 libxkbcommon0", False),  # fmt: skip
+    _package(
+        "Qt",
+        "PySide6.QtWidgets",
+        "pip install 'neuroloop[gui]'; on Debian also: apt install libegl1 libxkbcommon0",
+        False,
+    ),  # fmt: skip
     _gl,
     _package("torch", "torch", "pip install 'neuroloop[deep]'", False),
     _disk,

@@ -43,11 +43,11 @@ class Inbox:
         self._items: deque[Item] = deque()
         self._n_notes = 0
         self._closed = False
-        self._ready = threading.Condition()
+        self._changed = threading.Condition()
 
     def put(self, event: Chunk | Note, arrived: float) -> None:
         """Add one event; never blocks."""
-        with self._ready:
+        with self._changed:
             if isinstance(event, Chunk):
                 if self.backlog and self.backlog + len(event.data) > self.max_samples:
                     self._jump_to(event.start, arrived)
@@ -57,7 +57,7 @@ class Inbox:
                 if self._n_notes > MAX_NOTES:
                     self._drop_oldest_note()
             self._items.append(Item(event, arrived))
-            self._ready.notify()
+            self._changed.notify_all()
 
     def _jump_to(self, start: int, arrived: float) -> None:
         waiting = [i.event for i in self._items]
@@ -72,7 +72,8 @@ class Inbox:
 
     def _drop_oldest_note(self) -> None:
         oldest = next(
-            (i for i, item in enumerate(self._items) if not isinstance(item.event, Chunk | Gap)), None
+            (i for i, item in enumerate(self._items) if not isinstance(item.event, Chunk | Gap)),
+            None,
         )
         if oldest is not None:
             del self._items[oldest]
@@ -81,19 +82,25 @@ class Inbox:
 
     def get(self, timeout_s: float) -> list[Item] | None:
         """All that waits; empty after `timeout_s` without any; None when closed and empty."""
-        with self._ready:
+        with self._changed:
             if not self._items and not self._closed:
-                self._ready.wait(timeout_s)
+                self._changed.wait(timeout_s)
             if not self._items:
                 return None if self._closed else []
             items = list(self._items)
             self._items.clear()
             self._n_notes = 0
             self.backlog = 0
+            self._changed.notify_all()
             return items
+
+    def wait_empty(self, timeout_s: float) -> bool:
+        """Whether no samples wait, within `timeout_s`: for a source that can wait for the decoder."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self.backlog == 0, timeout_s)
 
     def close(self) -> None:
         """No more will come; what waits can still be taken."""
-        with self._ready:
+        with self._changed:
             self._closed = True
-            self._ready.notify()
+            self._changed.notify_all()

@@ -86,7 +86,6 @@ class Pipeline:
         self.info = self._reset(0)
         self.adaptations: list[str] = self.adapter.adaptations
         self.ratio: Fraction = self.adapter.ratio * self.chain.ratio
-        self.delay_s = self.adapter.delay_s + self.chain.delay_s
         self.cutter = WindowCutter(
             config.window, config.quality, self.info.sfreq, self.info.n_channels, self.ratio
         )
@@ -106,6 +105,11 @@ class Pipeline:
     def _reset(self, start: int) -> StreamInfo:
         adapted = self.adapter.reset(self.raw_info, start)
         return self.chain.reset(adapted, ceil(start * self.adapter.ratio))
+
+    @property
+    def delay_s(self) -> float:
+        """Group delay of the processing in use, seconds."""
+        return self.adapter.delay_s + self.chain.delay_s
 
     def use(self, decoder: Decoder | None, model: str) -> None:
         """Decide by `decoder` (before the first sample; later push a `DecoderSwap`)."""
@@ -184,9 +188,7 @@ class Pipeline:
         here = self.position
         self.position = max(gap.resume, here)
         self._reset(self.position)
-        self.cutter.break_at(
-            ceil(here * self.ratio), ceil(self.position * self.ratio), gap.reason
-        )
+        self.cutter.break_at(ceil(here * self.ratio), ceil(self.position * self.ratio), gap.reason)
         yield from self.cutter.due()
 
     # --- samples to windows --------------------------------------------------------------------
@@ -232,7 +234,9 @@ class Pipeline:
                 proba = self._probabilities(window)
             except (ValueError, ArithmeticError, np.linalg.LinAlgError) as error:
                 self.n_decoder_errors += 1
-                log.warning("decoder failed on samples %d to %d: %s", window.first, window.last, error)
+                log.warning(
+                    "decoder failed on samples %d to %d: %s", window.first, window.last, error
+                )
                 window = _refused(window, "decoder-error")
         if proba is None:
             verdict = self._policy.abstain(window)
@@ -255,8 +259,10 @@ class Pipeline:
         if verdict.reason is not None:
             window = _refused(window, verdict.reason)
         self.cutter.close_trial(window.marker)
-        proba = {} if verdict.proba is None else dict(
-            zip(self.classes, verdict.proba.tolist(), strict=True)
+        proba = (
+            {}
+            if verdict.proba is None
+            else dict(zip(self.classes, verdict.proba.tolist(), strict=True))
         )
         decision = Decision(
             seq=self._seq,

@@ -119,7 +119,7 @@ def over_lsl(
     path: Path, *, speed: float, name: str | None, chunk: int | None, report: Report
 ) -> None:
     """Stream the recording at `path` over LSL, once somebody listens."""
-    from bci.sources.replay_lsl import stream_to_lsl  # noqa: PLC0415 -- liblsl only here
+    from bci.sources.replay_lsl import stream_to_lsl
 
     recording = load_recording(path)
     for note in recording.notes:

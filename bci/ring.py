@@ -107,7 +107,9 @@ class Cursor:
             start = max(self.position, ring.oldest)
             if start >= stop:
                 stop = max(stop, start)
-                data = ring.view(stop, stop).copy() if stop <= ring.written else ring.latest(0).copy()
+                data = (
+                    ring.view(stop, stop).copy() if stop <= ring.written else ring.latest(0).copy()
+                )
                 break
             data = ring.view(start, stop).copy()
             if ring.oldest <= start:  # the writer did not reach us while copying

@@ -18,6 +18,7 @@ import gc
 import logging
 import threading
 from collections.abc import Sequence
+from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -29,8 +30,8 @@ from bci.acquisition import StreamReader
 from bci.calibration.worker import TrainingWorker
 from bci.clock import now
 from bci.config import Config, dump
-from bci.decoders.artifact import load_decoder
-from bci.errors import BciError, ConfigError
+from bci.decoders.artifact import ModelSettings, load_decoder
+from bci.errors import BciError, ConfigError, RecordingError
 from bci.inbox import Inbox, Item
 from bci.outputs.queue import OutputWorker
 from bci.pipeline import Pipeline
@@ -78,14 +79,18 @@ class Session:
         self.pipeline: Pipeline | None = None
         self.error: BciError | None = None
         self.done = threading.Event()
+        #: Times real speed at which a recording or simulation runs; None: without a pace.
+        self._speed: float | None = getattr(config.source, "speed", 1.0)
         self._reader = StreamReader(
             config.source.build(),
             config.markers,
             lambda info: Inbox(max(1, round(BACKLOG_S * info.sfreq))),
             on_jump=lambda jump: self.telemetry.count_jump(),
             on_gap=self.telemetry.count_gap,
+            waits=self._speed is None,
         )
         self._marker_inlet = LSLMarkers(config.markers) if config.markers.kind == "lsl" else None
+        self._markers_opened: Future[None] = Future()
         self._outputs = [OutputWorker(settings.build()) for settings in config.outputs]
         self._record: RunRecorder | None = None
         self._api: Any = None
@@ -95,6 +100,7 @@ class Session:
         self._stopping = threading.Event()
         self._last_label: str | None = None
         self._n_skipped_seen = 0
+        self._told_trouble: str | None = None
 
     # --- life ----------------------------------------------------------------------------------
 
@@ -107,11 +113,14 @@ class Session:
             The first part that could not be opened; all others are closed again.
         """
         try:
+            if self._marker_inlet is not None:  # beside the source: a replay sends once it is heard
+                self._thread("markers", self._read_markers)
             info = self._open_source()
             self._open_pipeline(info)
             self._open_record(info)
             self._open_outputs()
-            self._open_markers()
+            if self._marker_inlet is not None:
+                self._markers_opened.result(OPEN_TIMEOUT_S)
             self._open_api()
         except BaseException:
             self.stop()
@@ -129,6 +138,7 @@ class Session:
         """Return when asked to stop, when `seconds` are over, or when the source has ended."""
         end = None if seconds is None else now() + seconds
         while not asked_to_stop.wait(0.1) and not self.done.is_set():
+            self._tell_trouble()
             if end is not None and now() >= end:
                 return
 
@@ -151,6 +161,15 @@ class Session:
         self.done.set()
         if self.error is None:
             self.error = self._reader.error
+        if self.error is None and self._record is not None and self._record.trouble is not None:
+            self.error = RecordingError(self._record.trouble)
+
+    def _tell_trouble(self) -> None:
+        """Log what is wrong with the recording, once."""
+        trouble = None if self._record is None else self._record.trouble
+        if trouble is not None and trouble != self._told_trouble:
+            log.error("%s", trouble)
+        self._told_trouble = trouble
 
     def _thread(self, name: str, body: Any) -> None:
         thread = threading.Thread(target=body, name=f"bci-{name}", daemon=True)
@@ -180,6 +199,9 @@ class Session:
         self._record = RunRecorder(
             self.config.recording, self.config.participant, dump(self.config), info
         )
+        decoder = self.config.decoder
+        if isinstance(decoder, ModelSettings):
+            self._record.keep_model(decoder.path, self._pipeline.model)
         self._reader.record = self._record
         log.info("recording to %s", self._record.paths.xdf)
 
@@ -191,47 +213,41 @@ class Session:
             if not output.wait_open(OUTPUT_TIMEOUT_S):
                 raise BciError(f"output {output.name} does not open: {output.last_error}")
 
-    def _open_markers(self) -> None:
-        if self._marker_inlet is None:
-            return
-        opened: threading.Event = threading.Event()
-        failed: list[BciError] = []
-        self._thread("markers", lambda: self._read_markers(opened, failed))
-        opened.wait(OPEN_TIMEOUT_S)
-        if failed:
-            raise failed[0]
-
     def _open_api(self) -> None:
         if self.config.api is None:
             return
-        from bci.api.server import ApiServer  # noqa: PLC0415 -- FastAPI only where it serves
+        from bci.api.server import ApiServer
 
         api = self.config.api
         folder = self._record.paths.folder if self._record is not None else Path.cwd()
         self._api = ApiServer(
-            self, api.host, api.port, token=api.token, token_file=folder / TOKEN_FILE
-        )
+            self, api.host, api.port, token=api.token, token_file=folder / TOKEN_FILE,
+            origins=api.origins,
+        )  # fmt: skip
         self._api.start()
         log.info("API on %s", self._api.url)
 
     # --- threads -------------------------------------------------------------------------------
 
-    def _read_markers(self, opened: threading.Event, failed: list[BciError]) -> None:
+    def _read_markers(self) -> None:
         inlet = self._marker_inlet
         assert inlet is not None
         try:
             inlet.open()
-        except BciError as error:
-            failed.append(error)
-            opened.set()
+        except BaseException as error:
+            self._markers_opened.set_exception(error)
             return
-        opened.set()
+        self._markers_opened.set_result(None)
+        self._reader.go.wait()
         try:
             while not self._stopping.is_set() and not self._reader.ended.is_set():
                 for marker in inlet.read(0.1):
                     self._reader.take_marker(marker)
         except BciError as error:
             self._fail(error)
+        except Exception as error:
+            log.exception("the marker thread failed")
+            self._fail(BciError(f"the marker thread failed: {type(error).__name__}: {error}"))
         finally:
             inlet.close()
 
@@ -243,6 +259,7 @@ class Session:
                     for item in items:
                         self._take(item)
                     self.telemetry.backlog_samples = inbox.backlog
+                    self.telemetry.effective_rate_hz = self._reader.dejitter.sfreq
                     self._count_skipped(inbox)
         except Exception as error:
             log.exception("the decode thread failed")
@@ -405,7 +422,11 @@ class Session:
 
     def insert_marker(self, value: str) -> None:
         """Mark the present sample."""
-        self._reader.take_marker(RawMarker(value, now()))
+        index, t = None, now()
+        if self._speed != 1.0 and self._reader.dejitter.ready:  # its stamps leave the clock behind
+            index = self._reader.n_received
+            t = self._reader.dejitter.time_of(index)
+        self._reader.take_marker(RawMarker(value, t, index))
 
     def feedback(self, seq: int, correct: bool) -> None:
         """Say whether decision `seq` was right, for decoders that learn from it."""
@@ -413,11 +434,10 @@ class Session:
 
     def swap_decoder(self, path: Path) -> None:
         """Load a model artifact and decide by it from the next sample on."""
-        model = {"kind": "model", "path": str(path)}
-        config = Config.model_validate({**self.config.model_dump(), "decoder": model})
+        config = self.config.model_copy(update={"decoder": ModelSettings(path=path)})
         decoder, name = load_decoder(config, self._pipeline.info)
         if self._record is not None:
-            self._record.keep_model(Path(path), name)
+            self._record.keep_model(path, name)
         self._reader.inbox.put(DecoderSwap(0, decoder, name), now())
 
     def calibrate(self, action: Any, decoder: str | None) -> None:
@@ -437,3 +457,4 @@ class Session:
         else:
             self._record.flush()
             self.swap_decoder(self._trainer.train(self._record.paths))
+            self._trainer = None

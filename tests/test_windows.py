@@ -141,7 +141,9 @@ def test_overlapping_flags_count_once():
 
 
 def test_windows_of_a_resampled_stream_name_raw_samples():
-    cut = WindowCutter(WindowSettings(length_s=0.5, hop_s=0.5), QualityRules(), 50.0, 3, Fraction(1, 5))
+    cut = WindowCutter(
+        WindowSettings(length_s=0.5, hop_s=0.5), QualityRules(), 50.0, 3, Fraction(1, 5)
+    )
     windows = feed(cut, 100, 10)
     assert [(w.first, w.last) for w in windows[:2]] == [(0, 120), (125, 245)]
 

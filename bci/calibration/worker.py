@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -36,11 +37,13 @@ class TrainingWorker:
         self._decoder = decoder
         self._start = start
         self._process: subprocess.Popen[str] | None = None
+        self._training = threading.Lock()
+        self._cancelled = False
 
     def status(self) -> dict[str, Any]:
         """Whether it collects or trains, JSON-able."""
         return {
-            "state": "collecting" if self._process is None else "training",
+            "state": "training" if self._training.locked() else "collecting",
             "from_sample": self._start,
             "decoder": self._decoder,
         }
@@ -51,8 +54,17 @@ class TrainingWorker:
         Raises
         ------
         ModelError
-            Training failed; carries its one-line reason.
+            Training failed (carries its one-line reason), was cancelled, or is
+            under way already.
         """
+        if not self._training.acquire(blocking=False):
+            raise ModelError("training is under way already; wait for it, or cancel it")
+        try:
+            return self._train(paths)
+        finally:
+            self._training.release()
+
+    def _train(self, paths: RunPaths) -> Path:
         out = paths.models / f"run-{paths.run:03d}_sample-{self._start}"
         command = [
             sys.executable, "-m", "bci.cli", "train", str(paths.config), str(paths.xdf),
@@ -60,23 +72,30 @@ class TrainingWorker:
         ]  # fmt: skip
         if self._decoder is not None:
             command += ["--decoder", self._decoder]
-        self._process = subprocess.Popen(
+        with subprocess.Popen(
             command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-        )
-        try:
-            _, said = self._process.communicate(timeout=TIMEOUT_S)
-        except subprocess.TimeoutExpired as error:
-            self.cancel()
-            raise ModelError(f"training took longer than {TIMEOUT_S:g} s and was stopped") from error
-        if self._process.returncode != 0:
+        ) as process:
+            self._process = process
+            if self._cancelled:
+                process.kill()
+            try:
+                _, said = process.communicate(timeout=TIMEOUT_S)
+            except subprocess.TimeoutExpired as error:
+                process.kill()
+                raise ModelError(
+                    f"training took longer than {TIMEOUT_S:g} s and was stopped"
+                ) from error
+        if self._cancelled:
+            raise ModelError("training was cancelled")
+        if process.returncode != 0:
             lines = said.strip().splitlines()
             raise ModelError(f"training failed: {lines[-1] if lines else 'no reason given'}")
-        self._process = None
         return out
 
     def cancel(self) -> None:
         """Stop a training that is under way."""
-        if self._process is not None and self._process.poll() is None:
-            self._process.kill()
-            self._process.wait()
-        self._process = None
+        self._cancelled = True
+        process = self._process
+        if process is not None and process.poll() is None:
+            process.kill()
+            process.wait()

@@ -31,6 +31,7 @@ from bci import eventlog
 from bci.clock import Dejitter
 from bci.errors import RecordingError
 from bci.recording.layout import RunPaths, beside, parse
+from bci.recording.run import DECISIONS
 from bci.recording.scan import (
     Bytes,
     ChunkAt,
@@ -200,9 +201,10 @@ def _marked(
 ) -> list[tuple[int, str]]:
     """Markers of the recording, placed by the times that `Dejitter` fits to the samples."""
     waiting: list[tuple[float, str]] = []
+    texts = {i: h for i, h in headers.items() if h.type == "Markers" and h.name != DECISIONS}
     for found in chunks:
-        if found.tag is Tag.SAMPLES and headers[found.stream or 0].type == "Markers":
-            t, rows = read_strings(data, found, headers[found.stream or 0])
+        if found.tag is Tag.SAMPLES and found.stream in texts:
+            t, rows = read_strings(data, found, texts[found.stream])
             waiting += [(float(at), row[0]) for at, row in zip(t, rows, strict=True)]
     waiting.sort()
     fit = Dejitter(header.sfreq)

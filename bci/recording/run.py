@@ -60,19 +60,26 @@ class RunRecorder:
         self._decisions_id = self._xdf.add_marker_stream(DECISIONS)
         self._samples_id = 0
         self._offset = 0.0
+        self._offsets: list[tuple[float, float]] = []
 
     def samples(self, samples: Samples) -> None:
         """Record samples as they came, with the sender's stamps."""
         if not self._samples_id:  # the type is known with the first samples
             self._samples_id = self._xdf.add_stream(self.info, dtype=samples.data.dtype)
+            self._write_offsets()
         self._xdf.write_samples(self._samples_id, samples.data, samples.stamps - self._offset)
 
     def clock_offsets(self, offsets: Sequence[tuple[float, float]]) -> None:
         """Record measured offsets (local time, seconds to add to the sender's stamps)."""
-        for t, offset in offsets:
-            self._offset = offset
-            if self._samples_id:
-                self._xdf.write_clock_offset(self._samples_id, t - offset, offset)
+        self._offsets += offsets
+        self._offset = self._offsets[-1][1] if self._offsets else self._offset
+        if self._samples_id:
+            self._write_offsets()
+
+    def _write_offsets(self) -> None:
+        for t, offset in self._offsets:
+            self._xdf.write_clock_offset(self._samples_id, t - offset, offset)
+        self._offsets.clear()
 
     def marker(self, marker: RawMarker) -> None:
         """Record a marker at its time."""

@@ -40,6 +40,4 @@ class TriggerChannel:
         before = np.concatenate([[self._last], values[:-1]])
         self._last = float(values[-1])
         rows = np.flatnonzero((values != before) & (values != 0))
-        return [
-            RawMarker(f"{values[i]:g}", float(samples.stamps[i]), start + int(i)) for i in rows
-        ]
+        return [RawMarker(f"{values[i]:g}", float(samples.stamps[i]), start + int(i)) for i in rows]

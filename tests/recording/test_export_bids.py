@@ -38,7 +38,8 @@ def record(root, session=1, log=False, jitter=0.0):
     with Recorder(paths.xdf) as recorder:
         eeg = recorder.add_stream(INFO, dtype=np.float32)
         markers = recorder.add_marker_stream("markers", source_id="keyboard-4711")
-        recorder.add_marker_stream("decisions")
+        decisions = recorder.add_marker_stream("decisions")
+        recorder.write_marker(decisions, "not a marker", true[400])
         for i in range(0, 2500, 50):
             recorder.write_samples(eeg, data[i : i + 50], stamps[i : i + 50])
         for at, text in CUES.items():

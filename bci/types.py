@@ -67,6 +67,7 @@ class StreamInfo:
 
     @property
     def n_channels(self) -> int:
+        """Number of columns."""
         return len(self.ch_names)
 
 

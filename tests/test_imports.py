@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -33,3 +34,10 @@ def test_help_loads_nothing_heavy():
 
 def test_the_engine_needs_neither_qt_nor_torch():
     assert not modules_after("import bci.session") & {"torch", "PySide6", "pyqtgraph"}
+
+
+def test_directions_of_import_hold():
+    root = Path(__file__).parent.parent
+    lint = Path(sys.executable).with_name("lint-imports")
+    done = subprocess.run([lint], cwd=root, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout

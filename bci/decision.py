@@ -41,6 +41,10 @@ class Policy(Protocol):
         """The window must not be decided on (its quality says why)."""
         ...
 
+    def forget(self) -> None:
+        """What comes next does not continue what was seen (pause, another decoder)."""
+        ...
+
 
 def _refuse() -> Verdict:
     return Verdict(None, None)
@@ -50,10 +54,15 @@ class Each:
     """Every window gives the most probable label."""
 
     def decide(self, window: Window, proba: Proba) -> Verdict | None:
+        """See `Policy`."""
         return Verdict(int(np.argmax(proba)), proba)
 
     def abstain(self, window: Window) -> Verdict | None:
+        """See `Policy`."""
         return _refuse()
+
+    def forget(self) -> None:
+        """See `Policy`."""
 
 
 class Threshold:
@@ -68,6 +77,7 @@ class Threshold:
         self._n_above = 0
 
     def decide(self, window: Window, proba: Proba) -> Verdict | None:
+        """See `Policy`."""
         self._recent.append(proba)
         smooth = np.mean(self._recent, axis=0)
         best = int(np.argmax(smooth))
@@ -77,25 +87,28 @@ class Threshold:
         if self._n_above < self.settings.dwell or window.last < self._silent_until:
             return None
         self._silent_until = window.last + self._refractory
-        self._clear()
+        self.forget()
         return Verdict(best, smooth)
 
     def abstain(self, window: Window) -> Verdict | None:
-        self._clear()
+        """See `Policy`."""
+        self.forget()
         return _refuse()
 
-    def _clear(self) -> None:
+    def forget(self) -> None:
+        """See `Policy`."""
         self._recent.clear()
         self._n_above = 0
 
 
 class Dynamic:
-    """Stop as soon as the posterior promises an error below the target, or at the longest window."""
+    """Stop once the posterior promises an error below the target, or at the longest window."""
 
     def __init__(self, settings: DynamicDecision) -> None:
         self.settings = settings
 
     def decide(self, window: Window, proba: Proba) -> Verdict | None:
+        """See `Policy`."""
         best = int(np.argmax(proba))
         if proba[best] >= 1.0 - self.settings.target_error:
             return Verdict(best, proba)
@@ -106,7 +119,11 @@ class Dynamic:
         return Verdict(None, proba, reason="undecided")
 
     def abstain(self, window: Window) -> Verdict | None:
+        """See `Policy`."""
         return _refuse() if window.final else None
+
+    def forget(self) -> None:
+        """See `Policy`."""
 
 
 def build_policy(config: Config, sfreq: float) -> Policy:

@@ -42,9 +42,6 @@ from bci.windows import WindowCutter
 
 log = logging.getLogger(__name__)
 
-#: Events that may wait for their sample.
-MAX_PENDING = 10_000
-
 
 class Pipeline:
     """Channels, processing, windows, decoder and decision for one stream.
@@ -90,15 +87,13 @@ class Pipeline:
             config.window, config.quality, self.info.sfreq, self.info.n_channels, self.ratio
         )
         self._policy: Policy = build_policy(config, info.sfreq)
-        self._labels = config.labels
-        self._openers = set(config.window.markers or self._labels)
+        self._openers = set(config.window.markers or config.labels)
         self.position = 0
         self.paused = False
         self.n_decoder_errors = 0
-        self._names = info.ch_names
-        self._last = np.zeros(info.n_channels)
-        self._pending: list[tuple[int, int, Event]] = []
-        self._order = count()
+        self._last = np.zeros(info.n_channels)  # newest good value of each channel
+        self._pending: list[tuple[int, int, Event]] = []  # heap: at, order of arrival, event
+        self._arrivals = count()
         self._seq = 0
         self.use(decoder, model)
 
@@ -119,14 +114,23 @@ class Pipeline:
         self.cutter.want_moments = by_moments
         self.cutter.want_data = not by_moments
         self.classes = () if decoder is None else tuple(str(c) for c in decoder.classes_)
+        self._policy.forget()
 
     # --- events ------------------------------------------------------------------------------
 
     def push(self, event: Event) -> list[Decision]:
         """Take one event; return the decisions that it makes possible.
 
-        An event with a later `at` waits for its sample; one with an earlier `at`
-        takes effect now.
+        An event with a later `at` waits for its sample, one with an earlier `at`
+        takes effect now. Events of one `at` take effect in the order of their
+        arrival.
+
+        Raises
+        ------
+        ValueError
+            Samples are missing before a chunk, or it has another number of channels.
+        ConfigError
+            A `Bypass` names a stage that is not there or cannot be by-passed.
         """
         decided = (self._decide(window) for window in self.windows(event))
         return [decision for decision in decided if decision is not None]
@@ -137,34 +141,41 @@ class Pipeline:
             yield from self.push(event)
 
     def windows(self, event: Event) -> Iterator[Window]:
-        """The windows that become complete with an event, also those of bad quality."""
-        if not isinstance(event, Chunk):
-            if event.at > self.position and len(self._pending) < MAX_PENDING:
-                heapq.heappush(self._pending, (event.at, next(self._order), event))
-            else:
-                yield from self._apply(event)
-            return
-        yield from self._take(event)
+        """The windows that become complete with an event, also those of bad quality.
+
+        To be run through to the end: the event is taken in meanwhile.
+        """
+        if isinstance(event, Chunk):
+            yield from self._take(event)
+        else:
+            heapq.heappush(self._pending, (event.at, next(self._arrivals), event))
+            yield from self._apply_due()
 
     def _take(self, chunk: Chunk) -> Iterator[Window]:
+        n_channels = self.raw_info.n_channels
+        if chunk.data.ndim != 2 or chunk.data.shape[1] != n_channels:
+            raise ValueError(
+                f"a chunk of shape {chunk.data.shape} comes, the stream has {n_channels} channels: "
+                f"(n_samples, {n_channels}) is expected"
+            )
         if chunk.start > self.position:
             raise ValueError(
                 f"samples {self.position} to {chunk.start} are missing: push a Gap before them"
             )
-        while self.position < chunk.stop or self._is_due():
-            if self._is_due():
-                yield from self._apply(heapq.heappop(self._pending)[2])
-                continue
+        yield from self._apply_due()
+        while self.position < chunk.stop:
             stop = min(chunk.stop, self.position + self.cutter.max_chunk)
             if self._pending:
                 stop = min(stop, self._pending[0][0])
-            data = chunk.data[self.position - chunk.start : stop - chunk.start]
-            piece = Chunk(self.position, data, chunk.flags)
+            piece = _part(chunk, self.position, stop)
             self.position = stop  # now, so that what a window triggers takes effect after it
             yield from self._process(piece)
+            yield from self._apply_due()
 
-    def _is_due(self) -> bool:
-        return bool(self._pending) and self._pending[0][0] <= self.position
+    def _apply_due(self) -> Iterator[Window]:
+        """Let the events take effect whose sample is reached; a gap may reach more of them."""
+        while self._pending and self._pending[0][0] <= self.position:
+            yield from self._apply(heapq.heappop(self._pending)[2])
 
     def _apply(self, event: Event) -> Iterator[Window]:
         if isinstance(event, Marker):
@@ -174,21 +185,26 @@ class Pipeline:
         elif isinstance(event, Gap):
             yield from self._break(event)
         elif isinstance(event, Command):
-            self.paused = event.action == "pause"
+            self._pause(event.action == "pause")
         elif isinstance(event, DecoderSwap):
             self.use(event.decoder, event.model)
         elif isinstance(event, Bypass):
             self.chain.bypass(event.stage, event.active)
         elif isinstance(event, Feedback):
-            learn = getattr(self.decoder, "feedback", None)
-            if learn is not None:
-                learn(event.seq, event.correct)
+            self._learn(event)
+
+    def _pause(self, paused: bool) -> None:
+        if paused != self.paused:
+            self._policy.forget()
+        self.paused = paused
 
     def _break(self, gap: Gap) -> Iterator[Window]:
-        here = self.position
-        self.position = max(gap.resume, here)
+        self.position = max(gap.resume, self.position)
         self._reset(self.position)
-        self.cutter.break_at(ceil(here * self.ratio), ceil(self.position * self.ratio), gap.reason)
+        nothing = Chunk(self.position, np.empty((0, self.raw_info.n_channels)))
+        resume = self.chain(self.adapter(nothing)).start  # where the processed stream goes on
+        self.cutter.break_at(resume, gap.reason)
+        self._policy.forget()
         yield from self.cutter.due()
 
     # --- samples to windows --------------------------------------------------------------------
@@ -203,21 +219,20 @@ class Pipeline:
         A NaN would stay in a recursive filter for ever.
         """
         data = chunk.data
-        if len(data) == 0:
-            return chunk
-        if np.isfinite(data.sum()):  # a NaN or infinity anywhere shows in the sum
-            self._last = data[-1]
+        finite = np.isfinite(data)
+        if finite.all():
+            self._last = data[-1].copy()
             return chunk
         data = np.array(data, dtype=np.float64)
         flags = list(chunk.flags)
-        for k in np.flatnonzero(~np.isfinite(data).all(axis=0)):
-            good = np.isfinite(data[:, k])
+        for k in np.flatnonzero(~finite.all(axis=0)):
+            good, name = finite[:, k], self.raw_info.ch_names[k]
             rows = np.maximum.accumulate(np.where(good, np.arange(1, len(data) + 1), 0))
             held = np.concatenate([self._last[k : k + 1], data[:, k]])
             data[:, k] = held[rows]  # row 0: the last good value of the chunk before
             edges = np.flatnonzero(np.diff(np.concatenate([[True], good, [True]])))
             flags += [
-                Flag(chunk.start + int(a), chunk.start + int(b), "non-finite", self._names[k])
+                Flag(chunk.start + int(a), chunk.start + int(b), "non-finite", name)
                 for a, b in edges.reshape(-1, 2)
             ]
         self._last = data[-1]
@@ -232,11 +247,8 @@ class Pipeline:
         if window.quality.ok:
             try:
                 proba = self._probabilities(window)
-            except (ValueError, ArithmeticError, np.linalg.LinAlgError) as error:
-                self.n_decoder_errors += 1
-                log.warning(
-                    "decoder failed on samples %d to %d: %s", window.first, window.last, error
-                )
+            except Exception as error:  # of any decoder, also one from another package
+                self._count_error(f"on samples {window.first} to {window.last}", error)
                 window = _refused(window, "decoder-error")
         if proba is None:
             verdict = self._policy.abstain(window)
@@ -251,9 +263,27 @@ class Pipeline:
         else:
             assert window.data is not None
             proba = decoder.predict_proba(window.data[np.newaxis])[0]
-        if not np.isfinite(proba).all():
-            raise ValueError("the decoder's probabilities are not finite")
-        return np.asarray(proba, dtype=np.float64)
+        proba = np.asarray(proba, dtype=np.float64)
+        if proba.shape != (len(self.classes),) or not np.isfinite(proba).all():
+            raise ValueError(f"not a probability for each of {len(self.classes)} labels: {proba}")
+        return proba
+
+    def _learn(self, feedback: Feedback) -> None:
+        learn = getattr(self.decoder, "feedback", None)
+        if learn is None:
+            return
+        try:
+            learn(feedback.seq, feedback.correct)
+        except Exception as error:
+            self._count_error(f"on the feedback to decision {feedback.seq}", error)
+
+    def _count_error(self, where: str, error: Exception) -> None:
+        self.n_decoder_errors += 1
+        n = self.n_decoder_errors
+        if n & (n - 1) == 0:  # the 1st, 2nd, 4th, 8th …: it may fail on every window
+            log.warning(
+                "decoder failed %s: %s: %s (error %d)", where, type(error).__name__, error, n
+            )
 
     def _word(self, window: Window, verdict: Verdict) -> Decision:
         if verdict.reason is not None:
@@ -278,6 +308,15 @@ class Pipeline:
         )
         self._seq += 1
         return decision
+
+
+def _part(chunk: Chunk, start: int, stop: int) -> Chunk:
+    """Samples ``[start, stop)`` of a chunk, with the flags that lie in them."""
+    if (start, stop) == (chunk.start, chunk.stop):
+        return chunk
+    data = chunk.data[start - chunk.start : stop - chunk.start]
+    clipped = (replace(f, start=max(f.start, start), stop=min(f.stop, stop)) for f in chunk.flags)
+    return Chunk(start, data, tuple(f for f in clipped if f.start < f.stop))
 
 
 def _refused(window: Window, reason: str) -> Window:

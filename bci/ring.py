@@ -4,6 +4,11 @@ Every sample is written twice, at ``i`` and ``i + capacity``, so that any
 stretch of up to `capacity` samples is one contiguous view (no ``np.roll``, no
 concatenation; the cost of a chunk does not depend on the ring's length).
 One writer; any number of readers, each with its own `Cursor`.
+
+Writer and readers share no lock. The writer first announces what it is about
+to overwrite (`oldest` moves on), then writes, then says that it is there
+(`written` moves on). A reader copies, looks at `oldest` again, and gives up
+what may have been overwritten under its hands.
 """
 
 from __future__ import annotations
@@ -25,6 +30,11 @@ class RingBuffer:
     n_channels : int
     dtype : dtype
         float64 unless told otherwise.
+
+    Attributes
+    ----------
+    written : int
+        Index after the newest sample.
     """
 
     def __init__(self, capacity: int, n_channels: int, dtype: DTypeLike = np.float64) -> None:
@@ -33,7 +43,7 @@ class RingBuffer:
         self.capacity = capacity
         self._data = np.empty((2 * capacity, n_channels), dtype)
         self._data.fill(0)  # touched now, so that no page fault comes while streaming
-        self.written = 0  # index after the newest sample
+        self.written = 0
         self._valid_from = 0  # samples before this index were never written
         self._writing_to = 0  # samples before this index minus capacity may be overwritten now
 
@@ -60,12 +70,15 @@ class RingBuffer:
 
     def skip(self, n: int) -> None:
         """Let the index jump by `n` samples that are not there; older ones are given up."""
-        self.written += n
-        self._writing_to = self.written
-        self._valid_from = self.written
+        index = self.written + n
+        self._valid_from = index  # first: no reader may take what is skipped for samples
+        self._writing_to = index
+        self.written = index
 
     def view(self, start: int, stop: int) -> SampleArray:
-        """Samples ``[start, stop)`` as a view; valid until the writer comes round.
+        """Samples ``[start, stop)`` as a view, for the writer's thread; others use a `Cursor`.
+
+        It is valid until the writer comes round.
 
         Raises
         ------
@@ -83,6 +96,9 @@ class RingBuffer:
                 self.oldest - start,
                 f"samples {start} to {stop} asked for, the oldest still held is {self.oldest}",
             )
+        return self._span(start, stop)
+
+    def _span(self, start: int, stop: int) -> SampleArray:
         at = start % self.capacity
         return self._data[at : at + stop - start]
 
@@ -92,7 +108,15 @@ class RingBuffer:
 
 
 class Cursor:
-    """A reader's place in a ring; reads copy, so that the writer may go on."""
+    """A reader's place in a ring, in whatever thread; starts after the newest sample.
+
+    Attributes
+    ----------
+    position : int
+        Index of the sample to be read next.
+    n_lost : int
+        Samples that were overwritten before this reader came to them.
+    """
 
     def __init__(self, ring: RingBuffer) -> None:
         self._ring = ring
@@ -100,20 +124,14 @@ class Cursor:
         self.n_lost = 0
 
     def read(self) -> SampleArray:
-        """All samples since the last call, as a copy; what was overwritten is counted in `n_lost`."""
+        """All samples since the last call, as a copy that the writer does not touch."""
         ring = self._ring
         stop = ring.written
-        while True:
-            start = max(self.position, ring.oldest)
-            if start >= stop:
-                stop = max(stop, start)
-                data = (
-                    ring.view(stop, stop).copy() if stop <= ring.written else ring.latest(0).copy()
-                )
-                break
-            data = ring.view(start, stop).copy()
-            if ring.oldest <= start:  # the writer did not reach us while copying
-                break
-        self.n_lost += max(0, start - self.position)
-        self.position = stop
+        start = max(self.position, ring.oldest)
+        data = ring._span(start, max(start, stop)).copy()
+        if (torn := ring.oldest - start) > 0:  # the writer came round while we copied
+            data = data[torn:]
+            start += torn
+        self.n_lost += start - self.position
+        self.position = max(start, stop)
         return data

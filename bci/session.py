@@ -259,7 +259,7 @@ class Session:
                     for item in items:
                         self._take(item)
                     self.telemetry.backlog_samples = inbox.backlog
-                    self.telemetry.effective_rate_hz = self._reader.dejitter.sfreq
+                    self.telemetry.effective_rate_hz = float(self._reader.dejitter.sfreq)
                     self._count_skipped(inbox)
         except Exception as error:
             log.exception("the decode thread failed")

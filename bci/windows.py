@@ -7,65 +7,89 @@ covariances follow are sums of the same samples in the same order.
 
 from __future__ import annotations
 
-import bisect
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import count
 from math import ceil, gcd
 
 import numpy as np
 
 from bci.config import QualityRules, WindowSettings
 from bci.ring import RingBuffer
-from bci.types import Chunk, Flag, FloatArray, Marker, Moments, Quality, Window
+from bci.types import Chunk, Flag, Marker, Moments, Quality, Window
 
 #: A marker may reach the engine this much later than its sample, seconds.
 LATENESS_S = 10.0
 #: Trials that may be open at once; the oldest is dropped beyond it, and counted.
 MAX_TRIALS = 1000
-#: Block sums pay from this block length on; below it the window is summed directly.
-MIN_BLOCK = 8
+#: Sums over blocks pay, in time and memory, from this length on (and from a quarter of the
+#: number of channels on); below it the window is summed directly.
+MIN_BLOCK = 16
 
 
 @dataclass(slots=True)
 class _Trial:
-    """Windows still to be cut at one marker, in processed samples."""
+    """The next window to be cut at one marker, in processed samples."""
 
     marker: Marker
+    number: int
     start: int
-    length: int
+    stop: int
+
+    def when(self) -> tuple[int, int, int]:
+        """Order in which windows are cut: as they become complete."""
+        return self.stop, self.start, self.number
 
 
 @dataclass(slots=True)
 class _Ledger:
-    """What is wrong with which samples; pruned as the ring forgets them."""
+    """What is wrong with which samples; pruned as the ring forgets them.
 
-    runs: dict[tuple[str, str | None, bool], list[list[int]]] = field(default_factory=dict)
-    breaks: list[tuple[int, str]] = field(default_factory=list)
+    `runs` of one kind are in order and do not touch. `breaks` go from the sample
+    before which the stream broke to that where it went on.
+    """
+
+    runs: dict[tuple[str, str | None, bool], list[tuple[int, int]]] = field(default_factory=dict)
+    breaks: list[tuple[int, int, str]] = field(default_factory=list)
 
     def add(self, flag: Flag) -> None:
+        """Take a flag; those of one kind may come in any order and overlap."""
+        start, stop = flag.start, flag.stop
+        if start >= stop:
+            return
         runs = self.runs.setdefault((flag.reason, flag.channel, flag.rejects), [])
-        if runs and runs[-1][1] >= flag.start:  # touches the run before: one run
-            runs[-1][1] = max(runs[-1][1], flag.stop)
-        else:
-            runs.append([flag.start, flag.stop])
+        a = bisect_left(runs, start, key=_stop)
+        b = bisect_right(runs, stop, key=_start)
+        if a < b:  # those that it touches become one with it
+            start, stop = min(start, runs[a][0]), max(stop, runs[b - 1][1])
+        runs[a:b] = [(start, stop)]
+
+    def break_off(self, at: int, resume: int, reason: str) -> None:
+        """Take a break of the stream before sample `at`; it went on at `resume`."""
+        if self.breaks[-1:] != [(at, resume, reason)]:  # a device may break off again and again
+            self.breaks.append((at, resume, reason))
 
     def forget(self, before: int) -> None:
+        """Drop what ends before sample `before`."""
         for key, runs in list(self.runs.items()):
-            keep = bisect.bisect_right(runs, before, key=lambda run: run[1])
-            del runs[:keep]
+            del runs[: bisect_right(runs, before, key=_stop)]
             if not runs:
                 del self.runs[key]
-        self.breaks = [b for b in self.breaks if b[0] >= before]
+        if self.breaks:
+            self.breaks = [b for b in self.breaks if b[1] >= before]
 
     def quality(self, start: int, stop: int, rules: QualityRules) -> Quality:
         """Judge samples ``[start, stop)``."""
-        reasons = {reason for at, reason in self.breaks if start < at < stop}
-        broken = bool(reasons)
+        if not (self.runs or self.breaks):
+            return Quality()
+        broken = [b for b in self.breaks if b[0] < stop and b[1] > start]
+        reasons = {reason for _, _, reason in broken}
+        rejected = [(a, b) for a, b, _ in broken]
         bads: set[str] = set()
-        rejected: list[tuple[int, int]] = []
         for (reason, channel, rejects), runs in self.runs.items():
-            hits = [(max(a, start), min(b, stop)) for a, b in runs if a < stop and b > start]
+            hits = runs[bisect_right(runs, start, key=_stop) : bisect_left(runs, stop, key=_start)]
             if not hits:
                 continue
             reasons.add(reason)
@@ -73,19 +97,59 @@ class _Ledger:
                 bads.add(channel)
             if rejects:
                 rejected += hits
-        fraction = _covered(rejected) / (stop - start)
+        fraction = _covered(rejected, start, stop) / (stop - start)
         too_many = rules.max_bad_channels is not None and len(bads) > rules.max_bad_channels
         ok = not (broken or too_many or fraction > rules.max_bad_fraction)
         return Quality(ok, tuple(sorted(reasons)), tuple(sorted(bads)), fraction)
 
 
-def _covered(runs: list[tuple[int, int]]) -> int:
-    """Number of samples in the union of runs."""
-    total, end = 0, -1
+def _start(run: tuple[int, int]) -> int:
+    return run[0]
+
+
+def _stop(run: tuple[int, int]) -> int:
+    return run[1]
+
+
+def _covered(runs: list[tuple[int, int]], start: int, stop: int) -> int:
+    """Number of samples of ``[start, stop)`` in the union of runs."""
+    total, end = 0, start
     for a, b in sorted(runs):
-        total += max(0, b - max(a, end))
+        total += max(0, min(b, stop) - max(a, end))
         end = max(end, b)
     return total
+
+
+class _BlockSums:
+    """Sums over blocks of samples, worked out when a window first needs them.
+
+    Windows come in order, so the newest `n_blocks` blocks are all that is kept.
+    """
+
+    def __init__(self, samples: RingBuffer, n_channels: int, block: int, n_blocks: int) -> None:
+        self._samples = samples
+        self._block = block
+        self._n_channels = n_channels
+        self._second = RingBuffer(n_blocks, n_channels * n_channels)
+        self._first = RingBuffer(n_blocks, n_channels)
+
+    def over(self, start: int, stop: int) -> Moments:
+        """Sums over samples ``[start, stop)``, which are whole blocks."""
+        a, b = start // self._block, stop // self._block
+        if a > self._second.written:  # windows before were not decided on
+            self._first.skip(a - self._first.written)
+            self._second.skip(a - self._second.written)
+        for i in range(self._second.written, b):
+            sums = _moments(self._samples, i * self._block, (i + 1) * self._block)
+            self._first.write(sums.first[np.newaxis])
+            self._second.write(sums.second.reshape(1, -1))
+        second = np.add.reduce(self._second.view(a, b)).reshape(self._n_channels, -1)
+        return Moments(second, np.add.reduce(self._first.view(a, b)), stop - start)
+
+
+def _moments(samples: RingBuffer, start: int, stop: int) -> Moments:
+    x = np.asarray(samples.view(start, stop), np.float64)  # (n_times, n_channels)
+    return Moments(x.T @ x, np.add.reduce(x), stop - start)
 
 
 class WindowCutter:
@@ -103,10 +167,14 @@ class WindowCutter:
 
     Attributes
     ----------
+    length, hop, offset : int
+        The settings in processed samples.
     max_chunk : int
         Raw samples that may be taken at once without a window being overwritten.
     want_data, want_moments : bool
         What windows carry: samples, or sums (which saves the copy).
+    n_dropped_trials : int
+        Markers whose windows were given up because too many were open.
     """
 
     def __init__(
@@ -123,53 +191,51 @@ class WindowCutter:
         self.length = max(1, round(settings.length_s * sfreq))
         self.hop = max(1, round(settings.hop_s * sfreq))
         self.offset = round(settings.offset_s * sfreq)
-        self.shortest = (
-            min(self.length, max(1, round(settings.min_s * sfreq)))
-            if self.kind == "growing"
-            else self.length
-        )
+        shortest = max(1, round(settings.min_s * sfreq))
+        self._shortest = min(self.length, shortest) if self.kind == "growing" else self.length
         self.want_data = True
         self.want_moments = False
         self.n_dropped_trials = 0
-        lateness = 0 if self.kind == "sliding" else ceil(LATENESS_S * sfreq) + abs(self.offset)
         self.max_chunk = max(1024, ceil(self.hop / ratio))
+        lateness = 0
+        if self.kind != "sliding":
+            lateness = ceil(LATENESS_S * sfreq) + max(0, -self.offset)
         slack = 2 * ceil(self.max_chunk * ratio)
         self.ring = RingBuffer(self.length + lateness + slack, n_channels)
+        self._n_channels = n_channels
         self._ledger = _Ledger()
-        self._trials: list[_Trial] = []
+        self._trials: list[_Trial] = []  # in the order of `_Trial.when`
+        self._numbers = count()
         self._next_start = 0  # sliding: start of the next window
-        block = gcd(self.length, self.hop)
-        self._block = block if self.kind == "sliding" and block >= MIN_BLOCK else 0
-        if self._block:
-            n_blocks = self.length // self._block
-            self._second = RingBuffer(n_blocks + 1, n_channels * n_channels)
-            self._first = RingBuffer(n_blocks + 1, n_channels)
+        self._sums: _BlockSums | None = None  # made when the first decoder wants them
+        block = gcd(self.length, self.hop) if self.kind == "sliding" else 0
+        self._block = block if block >= max(MIN_BLOCK, n_channels // 4) else 0
 
     # --- what comes in -----------------------------------------------------------------------
 
     def add(self, chunk: Chunk) -> None:
         """Take processed samples; `chunk.start` follows on what was taken before."""
+        if chunk.start != self.ring.written:
+            raise ValueError(f"sample {self.ring.written} is expected, {chunk.start} comes")
         self.ring.write(chunk.data)
         for flag in chunk.flags:
             self._ledger.add(flag)
-        if self._block and self.want_moments:
-            self._sum_blocks()
-        self._ledger.forget(self.ring.oldest)
+        self._ledger.forget(self.ring.written - self.ring.capacity)
 
-    def break_at(self, index: int, resume: int, reason: str) -> None:
-        """The stream is broken before processed sample `index` and goes on at `resume`."""
-        self._ledger.breaks.append((index, reason))
-        if resume > index:
-            self._ledger.add(Flag(index, resume, reason))
-        if resume > self.ring.written:
-            self.ring.skip(resume - self.ring.written)
+    def break_at(self, resume: int, reason: str) -> None:
+        """The stream is broken after what was taken, and goes on at processed sample `resume`."""
+        here = self.ring.written
+        self._ledger.break_off(here, resume, reason)
+        # the ring's indices go on through what is not there; the ledger keeps it from being shown
+        self.ring.write(np.broadcast_to(0.0, (resume - here, self._n_channels)))
 
     def open_trial(self, marker: Marker) -> None:
         """A marker opens a window (or a growing row of windows)."""
         start = ceil(marker.onset * self.ratio) + self.offset
-        self._trials.append(_Trial(marker, start, self.shortest))
+        trial = _Trial(marker, next(self._numbers), start, start + self._shortest)
+        insort(self._trials, trial, key=_Trial.when)
         if len(self._trials) > MAX_TRIALS:
-            del self._trials[0]
+            self._trials.remove(min(self._trials, key=lambda t: t.number))
             self.n_dropped_trials += 1
 
     def close_trial(self, marker: Marker | None) -> None:
@@ -195,58 +261,36 @@ class WindowCutter:
         return self._cut(start, start + self.length)
 
     def _next_of_trials(self) -> Window | None:
-        due = [t for t in self._trials if t.start + t.length <= self.ring.written]
-        if not due:
+        if not self._trials or self._trials[0].stop > self.ring.written:
             return None
-        trial = min(due, key=lambda t: (t.start + t.length, t.start))
-        start, stop = trial.start, trial.start + trial.length
-        final = trial.length >= self.length
-        if final:
-            self._trials.remove(trial)
-        trial.length = min(trial.length + self.hop, self.length)
-        return self._cut(start, stop, trial.marker, final)
+        trial = self._trials.pop(0)
+        start, stop = trial.start, trial.stop
+        longest = start + self.length
+        if stop < longest:
+            trial.stop = min(stop + self.hop, longest)
+            insort(self._trials, trial, key=_Trial.when)
+        return self._cut(start, stop, trial.marker, stop >= longest)
 
     def _cut(
         self, start: int, stop: int, marker: Marker | None = None, final: bool = True
     ) -> Window:
         quality = self._ledger.quality(start, stop, self.rules)
-        held = start >= max(0, self.ring.oldest)
-        if not held and quality.ok:
+        if quality.ok and start < self.ring.oldest:
             reason = "too-late" if start >= 0 else "before-start"
             quality = Quality(False, (*quality.reasons, reason), quality.bads, 1.0)
         data = moments = None
-        if quality.ok and held:
-            view = self.ring.view(start, stop)  # (n_times, n_channels)
-            if self.want_moments:
-                moments = self._moments(start, stop, view)
-            if self.want_data:
-                data = np.ascontiguousarray(view.T, dtype=np.float64)  # (n_channels, n_times)
-        first = int(start / self.ratio)
-        last = int((stop - 1) / self.ratio)
+        if quality.ok and self.want_moments:
+            moments = self._sums_over(start, stop)
+        if quality.ok and self.want_data:
+            data = np.array(self.ring.view(start, stop).T, np.float64, order="C")
+        up, down = self.ratio.numerator, self.ratio.denominator
+        first, last = start * down // up, (stop - 1) * down // up
         return Window(start, stop, first, last, data, quality, moments, marker, final)
 
-    # --- sums --------------------------------------------------------------------------------
-
-    def _sum_blocks(self) -> None:
-        block = self._block
-        done = self._second.written
-        ready = self.ring.written // block
-        oldest = -(-self.ring.oldest // block)
-        if done < oldest:  # after a break, or when sums were not wanted before
-            self._second.skip(oldest - done)
-            self._first.skip(oldest - done)
-            done = oldest
-        for b in range(done, ready):
-            x = self.ring.view(b * block, (b + 1) * block)
-            self._second.write((x.T @ x).reshape(1, -1))
-            self._first.write(x.sum(axis=0, keepdims=True))
-
-    def _moments(self, start: int, stop: int, view: FloatArray) -> Moments:
-        n = stop - start
-        if self._block and start % self._block == 0:
-            a, b = start // self._block, stop // self._block
-            if self._second.oldest <= a and b <= self._second.written:
-                second = self._second.view(a, b).sum(axis=0)
-                first = self._first.view(a, b).sum(axis=0)
-                return Moments(second.reshape(view.shape[1], -1), first, n)
-        return Moments(view.T @ view, view.sum(axis=0), n)
+    def _sums_over(self, start: int, stop: int) -> Moments:
+        if not self._block:
+            return _moments(self.ring, start, stop)
+        if self._sums is None:
+            n_blocks = self.length // self._block
+            self._sums = _BlockSums(self.ring, self._n_channels, self._block, n_blocks)
+        return self._sums.over(start, stop)

@@ -2,7 +2,10 @@
 
 Nothing of liblsl is shared between threads: a `Link` and all that it holds is
 made, pulled and closed by one thread (shared inlets crash). liblsl's own recovery
-is off, because it reconnects without asking whether the stream is still the same.
+is off: it reconnects without asking whether the stream is still the same, and a pull
+blocks, whatever its time-out, until the sender is back. The price: when a sender
+closes its outlet, samples that the reader has not yet taken are gone, so a sender of
+a finite stream waits a moment after its last sample.
 
 `network`: load liblsl, list and find streams. `link`: one connection, kept alive.
 `metadata`: a stream's XML to and from `bci.types.StreamInfo`. Importing this package

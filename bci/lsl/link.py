@@ -73,13 +73,23 @@ class _Inlet:
         """Wait for one sample, then take what is there: (n_samples, n_channels) and stamps."""
         if self._inlet.np_dtype is None:
             return self._pull_text(timeout_s)
-        _, first = self._inlet.pull_chunk(timeout_s, 1, self._buffer)
-        if not len(first):
-            return self._buffer[:0], first
-        _, rest = self._inlet.pull_chunk(0.0, len(self._buffer) - 1, self._behind_first)
-        stamps = np.concatenate((first, rest))
+        if self._inlet.samples_available():  # nothing to wait for: one call less
+            _, stamps = self._inlet.pull_chunk(0.0, len(self._buffer), self._buffer)
+        else:
+            stamps = self._wait_and_drain(timeout_s)
         stamps += self.offset
         return self._buffer[: len(stamps)].copy(), stamps
+
+    def _wait_and_drain(self, timeout_s: float) -> FloatArray:
+        first: FloatArray
+        _, first = self._inlet.pull_chunk(timeout_s, 1, self._buffer)
+        if not len(first):
+            return first
+        try:
+            _, rest = self._inlet.pull_chunk(0.0, len(self._buffer) - 1, self._behind_first)
+        except self._lsl.util.LostError:  # what liblsl had queued is gone, but not `first`
+            return first
+        return np.concatenate((first, rest))
 
     def _pull_text(self, timeout_s: float) -> tuple[Any, FloatArray]:
         rows, stamps = [], []

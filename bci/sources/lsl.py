@@ -76,6 +76,7 @@ class LSLSource:
         self._settings = settings
         self._link: Link | None = None
         self._description: Description | None = None
+        self._scale: FloatArray | None = None  # (n_channels,); None: samples stay as sent
         self._last_arrival = 0.0
         self._last_stamp = float("nan")
         self._broken: str | None = None  # reason of the break before the next samples
@@ -162,6 +163,9 @@ class LSLSource:
             )
         if self._description is None:
             self._description = description
+            scaled = bool(np.any(description.scale != 1.0))
+            as_sent = description.channel_format in ("float32", "double64") and not scaled
+            self._scale = None if as_sent else description.scale
             for warning in description.warnings:
                 log.warning("LSL stream '%s': %s", name, warning)
         elif differences := self._description.differences(description):
@@ -197,7 +201,9 @@ class LSLSource:
         self._last_arrival = now()
         self._last_stamp = float(stamps[-1])
         self.state = SourceState.LIVE
-        readings.append(Samples(_microvolts(data, self._description), stamps))
+        if self._scale is not None:
+            data = np.multiply(data, self._scale, dtype=np.float64)
+        readings.append(Samples(data, stamps))
         return readings
 
     def _missing(self, stamp: float) -> float:
@@ -205,11 +211,3 @@ class LSLSource:
         assert self._description is not None
         missing = stamp - self._last_stamp - 1.0 / self._description.info.sfreq
         return max(0.0, missing) if np.isfinite(missing) else 0.0
-
-
-def _microvolts(data: Any, description: Description) -> Any:
-    """Scale (n_samples, n_channels) to microvolts; floats in microvolts stay as they are."""
-    scaled = bool(np.any(description.scale != 1.0))
-    if data.dtype.kind == "f" and not scaled:
-        return data
-    return np.multiply(data, description.scale, dtype=np.float64)

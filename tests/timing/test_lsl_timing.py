@@ -108,20 +108,21 @@ def rate(receiver, seconds):
 def test_throughput_into_the_ring(send, chunk):
     """At least 80 % of what bare pylsl receives from the same sender, in turns."""
     name = send(chunk, 0)
-    repeats = 9
+    repeats = 15
     rates = {Bare: [], IntoRing: []}
     for turn in range(repeats):
         for kind in (Bare, IntoRing) if turn % 2 else (IntoRing, Bare):
             receiver = kind(name)
             rate(receiver, 0.1)  # past the burst of the connection's start
-            rates[kind].append(rate(receiver, 0.5))
+            rates[kind].append(rate(receiver, 0.3))
             receiver.close()
     bare, ring = (np.array(rates[kind]) for kind in (Bare, IntoRing))
-    ratio = np.median(ring) / np.median(bare)
-    print(f"\nchunks of {chunk}, {repeats} turns of 0.5 s, samples/s, median (1st percentile):")
+    ratios = ring / bare  # of neighbours in time, so that a busy spell counts for both
+    ratio = np.median(ratios)
+    print(f"\nchunks of {chunk}, {repeats} turns of 0.3 s, samples/s, median (1st percentile):")
     for label, values in (("bare pull_chunk", bare), ("source into ring", ring)):
         print(f"  {label:18s} {np.median(values):9,.0f} ({np.percentile(values, 1):9,.0f})")
-    print(f"  ratio              {ratio:9.2f}")
+    print(f"  ratio of each turn {ratio:9.2f} ({np.percentile(ratios, 1):9.2f})")
     assert ratio >= 0.8
 
 

@@ -33,11 +33,17 @@ READ_TIMEOUT_S = 0.1
 class Record(Protocol):
     """What a recording takes from the acquisition thread."""
 
-    def samples(self, samples: Samples) -> None: ...
+    def samples(self, samples: Samples) -> None:
+        """Take samples as they came."""
+        ...
 
-    def marker(self, marker: RawMarker) -> None: ...
+    def marker(self, marker: RawMarker) -> None:
+        """Take a marker at its time."""
+        ...
 
-    def clock_offsets(self, offsets: Sequence[tuple[float, float]]) -> None: ...
+    def clock_offsets(self, offsets: Sequence[tuple[float, float]]) -> None:
+        """Take (local time, offset) pairs that are in the stamps of samples from now on."""
+        ...
 
 
 class StreamReader:
@@ -95,6 +101,7 @@ class StreamReader:
 
     @property
     def state(self) -> SourceState:
+        """Where the source stands."""
         return self.source.state
 
     def stop(self) -> None:

@@ -95,7 +95,7 @@ class Inbox:
             return items
 
     def wait_empty(self, timeout_s: float) -> bool:
-        """Whether no samples wait within `timeout_s`; for a source that can wait for the decoder."""
+        """Whether no samples wait within `timeout_s`; for a source that waits for the decoder."""
         with self._changed:
             return self._changed.wait_for(lambda: self.backlog == 0, timeout_s)
 

@@ -57,6 +57,8 @@ log = logging.getLogger(__name__)
 
 OPEN_TIMEOUT_S = 60.0
 OUTPUT_TIMEOUT_S = 5.0
+#: Time that a thread gets to end; the recording is closed even when one hangs.
+JOIN_TIMEOUT_S = 10.0
 #: Data that may wait for the decoder before it jumps to the newest, seconds.
 BACKLOG_S = 5.0
 #: Where the token for control lies while the API runs.
@@ -149,7 +151,12 @@ class Session:
         self._stopping.set()
         self._reader.stop()
         for thread in self._threads:
-            thread.join()
+            thread.join(JOIN_TIMEOUT_S)
+            if thread.is_alive() and self.error is None:
+                self.error = BciError(
+                    f"the thread {thread.name} did not end within {JOIN_TIMEOUT_S:g} s and was "
+                    "left behind; the recording is closed"
+                )
         if self._trainer is not None:
             self._trainer.cancel()
         for output in self._outputs:
@@ -350,10 +357,12 @@ class Session:
 
     @property
     def outputs(self) -> Sequence[OutputWorker]:
+        """Where decisions are sent."""
         return tuple(self._outputs)
 
     @property
     def record(self) -> RunRecorder | None:
+        """What this run leaves on disk; None where nothing is recorded."""
         return self._record
 
     @property
@@ -374,6 +383,10 @@ class Session:
                 "ch_names": list(reader.info.ch_names),
                 "n_received": reader.n_received,
                 "clock_jumps": reader.dejitter.n_jumps,
+            },
+            "markers": {
+                "kind": self.config.markers.kind,
+                "connected": self._marker_inlet is None or self._marker_inlet.connected,
             },
             "processing": {
                 "ch_names": list(pipeline.info.ch_names),
@@ -409,6 +422,8 @@ class Session:
         wrong = []
         if self._reader.state is not SourceState.LIVE:
             wrong.append(f"source is {self._reader.state.value}")
+        if self._marker_inlet is not None and not self._marker_inlet.connected:
+            wrong.append("the marker stream is lost")
         if self.error is not None:
             wrong.append(str(self.error))
         if self._record is not None and (trouble := self._record.trouble) is not None:
@@ -441,7 +456,7 @@ class Session:
         self._reader.inbox.put(DecoderSwap(0, decoder, name), now())
 
     def calibrate(self, action: Any, decoder: str | None) -> None:
-        """Train on what this session has recorded since calibration started, in a worker process."""
+        """Train on what was recorded since calibration started, in a worker process."""
         if self._record is None:
             raise ConfigError(
                 "calibration trains on the session's recording, but the configuration records "

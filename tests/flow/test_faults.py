@@ -1,6 +1,5 @@
 """What goes wrong in a lab: each fault is told, costs what it must, and nothing else."""
 
-import json
 import signal
 import socket
 import struct
@@ -17,10 +16,11 @@ from bci import config
 from bci.clock import now
 from bci.config import DecoderSettings, SourceSettings
 from bci.eventlog import read as read_events
+from bci.pipeline import Pipeline
 from bci.recording.verify import verify
 from bci.replay import decisions
 from bci.sources.files import load_recording
-from bci.types import Gap, Samples, SourceState, StreamInfo
+from bci.types import Chunk, Gap, Marker, Samples, SourceState, StreamInfo
 
 pylsl = pytest.importorskip("pylsl", reason="liblsl does not load", exc_type=Exception)
 pyxdf = pytest.importorskip("pyxdf")
@@ -130,7 +130,7 @@ def test_another_number_of_channels_ends_the_session(engine, sender, settings, u
     assert process.wait() == 1
     (line,) = process.said
     assert line.startswith(f"bci: LSL stream '{unique}' came back as another one: ")
-    assert "PO7" in line or ("4" in line and "5" in line), line  # both sides
+    assert "4 channels before, 5 now" in line
     assert "Traceback" not in process.text
     assert verify(paths.xdf).ok
     assert not process.token_file.exists()
@@ -144,11 +144,64 @@ def test_two_streams_of_one_name_are_refused(engine, settings, unique):
     process = engine(settings(unique))
     assert process.wait() == 1
     assert process.said[0].startswith("bci: 2 streams match LSL stream with name")
-    assert [f"source_id '{unique}-{k}'" in line
-            for k, line in zip((1, 2), sorted(process.said[1:3]), strict=True)]  # fmt: skip
+    listed = "\n".join(process.said[1:3])
+    assert all(f"source_id '{unique}-{k}'" in listed for k in (1, 2))
     assert process.said[3] == "choose one by its source_id"
     assert not list(process.folder.rglob("*.xdf"))
     del outlets
+
+
+def test_markers_that_leave_are_told_and_come_back(session, sender, settings, unique, until):
+    def opened():
+        info = pylsl.StreamInfo(f"{unique}-m", "Markers", 1, 0.0, "string", f"{unique}-m")
+        return pylsl.StreamOutlet(info)
+
+    outlet = opened()
+    sender(unique)
+    markers = {"kind": "lsl", "name": f"{unique}-m"}
+    live = session(settings(unique, markers=markers))
+    outlet.push_sample(["one"])
+    until(lambda: '"one"' in live.record.paths.events.read_text(), 5)
+    until(lambda: live.health() == (True, []), 5)
+    del outlet
+    until(lambda: live.health() == (False, ["the marker stream is lost"]), 5)
+    assert not live.status()["markers"]["connected"]
+    outlet = opened()
+    until(lambda: live.health() == (True, []), 8)
+    outlet.push_sample(["two"])
+    until(lambda: '"two"' in live.record.paths.events.read_text(), 5)
+    live.stop()
+    assert live.error is None
+    markers = [e for e in read_events(live.record.paths.events) if isinstance(e, Marker)]
+    assert [m.value for m in markers] == ["one", "two"]
+    assert all(abs(m.at - m.onset) < 40 for m in markers)  # on the sample of its moment
+
+
+@pytest.mark.xfail(strict=True, reason="the window is cut as if no sample were missing")
+@pytest.mark.parametrize(("onset", "offset_s"), [(900, 0.0), (450, 1.0)])
+def test_a_window_that_a_break_parts_from_its_marker_is_not_decided_on(settings, onset, offset_s):
+    """A marker of the silence, and one before it whose window lies behind.
+
+    Nobody knows how many samples are missing, so no index behind is the marker's.
+    """
+    made = settings(
+        "any",
+        events={"left": "1"},
+        window={"kind": "marker", "length_s": 0.5, "offset_s": offset_s},
+    )
+    info = StreamInfo("any", 250.0, ("O1", "O2"), ("eeg", "eeg"))
+    pipeline = Pipeline(config.loads(yaml.safe_dump(made)), info, SlowDecoder(), "any")
+    SlowDecoder.go_on.set()
+    data = np.random.default_rng(0).normal(size=(1500, 2))
+    story = [
+        Chunk(0, data[:500]),
+        Marker(500, onset, "1"),
+        Gap(500, 500, "stalled"),
+        Chunk(500, data[500:]),
+    ]
+    (decision,) = pipeline.run(story)
+    assert decision.label is None
+    assert decision.quality.reasons == ("stalled",)
 
 
 class Faulty(SourceSettings):
@@ -196,10 +249,13 @@ def test_a_driver_that_fails_ends_the_session_with_its_reason(session, settings,
 
 
 def fast(file, settings, tmp_path, **changes):
-    """A recording of 32 channels at 1000 Hz played four times as fast as life."""
-    source = {"kind": "replay", "path": str(file), "speed": 4.0, "chunk": 20}
+    """A recording of 32 channels at 1000 Hz played four times as fast as life; 3 are decoded."""
     return settings(
-        "any", source=source, recording={"root": str(tmp_path / "recordings")}, **changes
+        "any",
+        source={"kind": "replay", "path": str(file), "speed": 4.0, "chunk": 20},
+        channels={"pick": ["E0", "E1", "E2"], "montage": None},
+        recording={"root": str(tmp_path / "recordings")},
+        **changes,
     )
 
 
@@ -304,7 +360,7 @@ def test_a_decoder_that_is_late_jumps_to_the_newest(
     found = decided(paths)
     over = [d for d in found if any(d["first"] < g.resume and d["last"] >= g.at for g in gaps)]
     assert over
-    assert all(d["quality"]["reasons"] in (["backlog"], ["too-late"]) for d in over)
+    assert all(d["quality"]["reasons"] == ["backlog"] for d in over)
     assert [d for d in found if d["label"] is None] == over
     assert found[-1]["last"] > gaps[-1].resume + 500  # it caught up
 
@@ -315,6 +371,23 @@ def test_a_decoder_that_is_late_jumps_to_the_newest(
     for chunk in (1000, 20, [1, 0, 997]):
         again = decisions(paths.xdf, recording, live.config, chunk)
         same([d.to_json() for d in again], found, 1e-9)
+
+
+def test_a_decoder_that_hangs_does_not_keep_the_recording_open(
+    session, settings, wide, tmp_path, until, monkeypatch
+):
+    monkeypatch.setattr("bci.session.JOIN_TIMEOUT_S", 0.3)
+    made = config.loads(yaml.safe_dump(fast(wide, settings, tmp_path)))
+    SlowDecoder.go_on.clear()
+    live = session(made.model_copy(update={"decoder": SlowSettings()}))
+    until(lambda: live.status()["source"]["n_received"] > 2000, 10)
+    live.stop()
+    SlowDecoder.go_on.set()
+    assert "bci-decode did not end within 0.3 s" in str(live.error)
+    report = verify(live.record.paths.xdf)
+    assert report.ok
+    assert sum(s.n_samples for s in report.streams if s.type == "EEG") > 2000
+    assert live.wait(10)
 
 
 def test_a_recording_without_a_pace_waits_for_the_decoder(
@@ -330,12 +403,3 @@ def test_a_recording_without_a_pace_waits_for_the_decoder(
     assert gaps_in(live.record.paths) == []
     offline = decisions(wide, load_recording(wide), live.config)
     same(decided(live.record.paths), [d.to_json() for d in offline], 1e-9)
-
-
-def test_the_log_is_json_a_line(engine, settings, unique):
-    source = {"kind": "simulated", "minutes": 0.02, "speed": None}
-    process = engine(settings(unique, source=source))
-    assert process.wait(20) == 0
-    logged = [json.loads(line) for line in process.lines if line.startswith("{")]
-    assert any(entry["event"].startswith("recording to ") for entry in logged)
-    assert all({"event", "level", "logger", "timestamp"} <= entry.keys() for entry in logged)

@@ -1,4 +1,4 @@
-"""A recording streamed by `bci replay --lsl` and decoded by `bci run`: as the file itself, offline."""
+"""A recording streamed by `bci replay --lsl`, decoded by `bci run`: as the file itself, offline."""
 
 from pathlib import Path
 
@@ -78,7 +78,7 @@ def compare(file, variants, live, settings, same):
 
 
 def test_live_equals_offline(streamed, settings, simulated, saved, tmp_path, same):
-    recording = simulated("ssvep12", 8)
+    recording = simulated("ssvep12", 7)
     file = saved(recording, tmp_path / "subject.npz")
     variants = [{"decoder": {"kind": "fbcca", "frequencies_hz": [9.25, 11.25, 13.25]}, **kind}
                 for kind in (SLIDING, LOCKED)]  # fmt: skip
@@ -116,6 +116,4 @@ def cut(recording, seconds):
         for m in recording.markers
         if start <= m.index < stop
     ]
-    return Recording(
-        recording.path, recording.info, recording.data[start:stop], stamps, markers
-    )
+    return Recording(recording.path, recording.info, recording.data[start:stop], stamps, markers)

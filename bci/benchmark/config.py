@@ -1,0 +1,271 @@
+"""A benchmark is one YAML file: data sets, pipelines, evaluations.
+
+::
+
+    name: local
+    seed: 42
+    datasets:
+      - {kind: bci_iv_2b, root: ../shared/data/bci-iv-2b}
+    pipelines:
+      MDM: {kind: mdm}                                     # a decoder of ours
+      TS+SVM:                                              # any estimators, by import path
+        steps:
+          - {estimator: pyriemann.estimation.Covariances, params: {estimator: oas}}
+          - {estimator: pyriemann.tangentspace.TangentSpace}
+          - {estimator: sklearn.svm.SVC, params: {kernel: linear}}
+        grid: {svc__C: [0.5, 1, 1.5]}                      # searched inside each training fold
+    evaluations:
+      - {kind: within_session}
+      - {kind: transfer, train: [1, 2, 3], test: [4, 5]}
+
+What a mistake is told with is that of a session's YAML: file, line, key, remedy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationError, model_validator
+
+from bci import config as session_config
+from bci.benchmark import datasets
+from bci.config import Settings
+from bci.errors import ConfigError, MissingDependency
+
+
+class Step(Settings):
+    """One estimator of a pipeline.
+
+    A parameter written as ``$sfreq``, ``$n_channels``, ``$n_times``, ``$n_classes``,
+    ``$ch_names`` or ``$seed`` is taken from the data set that the pipeline runs on.
+    """
+
+    estimator: str = Field(
+        pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$", description="import path of a class"
+    )
+    params: dict[str, Any] = Field({}, description="arguments of its constructor")
+
+
+class PipelineSettings(Settings):
+    """What is scored: a decoder of ours, or a chain of estimators."""
+
+    decoder: dict[str, Any] | None = Field(None, description="settings of a decoder, with its kind")
+    steps: tuple[Step, ...] = ()
+    grid: dict[str, list[Any]] = Field(
+        {},
+        description="parameter: values; the best are found by 3-fold cross-validation inside "
+        "each training fold. 'step__param' with steps, the decoder's own parameter without",
+    )
+    transductive: bool = Field(
+        False, description="it adapts to the (unlabelled) test windows, taken together"
+    )
+    only: list[str] | None = Field(
+        None, description="names of data sets or paradigms that it is meant for; null: all"
+    )
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> PipelineSettings:
+        if (self.decoder is None) == (not self.steps):
+            raise ValueError("needs either a decoder ('kind' or 'decoder') or 'steps'")
+        if self.decoder is not None and "kind" not in self.decoder:
+            raise ValueError("the decoder needs a 'kind'")
+        return self
+
+
+def _long_form(value: Any) -> Any:
+    """Write out ``{kind: …}`` and ``[step, …]``."""
+    if isinstance(value, Mapping) and "kind" in value:
+        return {"decoder": dict(value)}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return {"steps": value}
+    return value
+
+
+class Evaluation(Settings):
+    """Base of the evaluations."""
+
+    only: list[str] | None = Field(
+        None, description="names of data sets or paradigms that it is meant for; null: all"
+    )
+
+
+class WithinSession(Evaluation):
+    """Stratified folds inside each session, shuffled."""
+
+    kind: Literal["within_session"] = "within_session"
+    folds: int = Field(5, ge=2, le=100)
+
+
+class CrossSession(Evaluation):
+    """Leave one session of a subject out."""
+
+    kind: Literal["cross_session"] = "cross_session"
+
+
+class CrossSubject(Evaluation):
+    """Leave one subject out, all sessions together."""
+
+    kind: Literal["cross_subject"] = "cross_subject"
+
+
+class LearningCurve(Evaluation):
+    """Scores of one test set over growing training sets, inside each session."""
+
+    kind: Literal["learning_curve"] = "learning_curve"
+    trials_per_class: list[int] | None = Field(None, description="sizes of the training set")
+    minutes: list[float] | None = Field(
+        None, description="sizes of the training set as minutes of EEG in its epochs"
+    )
+    repeats: int = Field(5, ge=1, le=1000, description="random splits")
+    test_size: float = Field(0.2, gt=0, lt=1, description="share of the trials that is tested on")
+
+    @model_validator(mode="after")
+    def _sizes(self) -> LearningCurve:
+        if (self.trials_per_class is None) == (self.minutes is None):
+            raise ValueError("needs either 'trials_per_class' or 'minutes'")
+        sizes = list(self.trials_per_class or self.minutes or [])
+        if not sizes or min(sizes) <= 0 or sorted(set(sizes)) != sizes:
+            raise ValueError(f"sizes must be positive and rise; found {sizes}")
+        return self
+
+
+class Transfer(Evaluation):
+    """Train on some sessions of a subject, test on others."""
+
+    kind: Literal["transfer"] = "transfer"
+    train: list[int | str] = Field(min_length=1, description="names, or numbers in order of time")
+    test: list[int | str] = Field(min_length=1, description="names, or numbers in order of time")
+
+
+class PseudoOnline(Evaluation):
+    """Continuous recordings through the live pipeline, sample by sample."""
+
+    kind: Literal["pseudo_online"] = "pseudo_online"
+    session: dict[str, Any] = Field(
+        {}, description="processing, window, decision, quality of the session, as in its own YAML"
+    )
+    train: Literal["other_sessions", "none"] = Field(
+        "other_sessions", description="what the decoder learns from; none: training-free decoders"
+    )
+    rules: dict[str, Any] = Field({}, description="how decisions are matched to trials")
+
+
+EvaluationPart = Annotated[
+    WithinSession | CrossSession | CrossSubject | LearningCurve | Transfer | PseudoOnline,
+    Field(discriminator="kind"),
+]
+
+
+def _find_dataset(kind: str) -> type[Settings] | None:
+    """Settings class of a data set, imported when it is asked for."""
+    if kind not in datasets.KINDS:
+        return None
+    module, _, name = datasets.KINDS[kind].partition(":")
+    try:
+        return getattr(import_module(module), name)  # type: ignore[no-any-return]
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("bci"):
+            raise
+        raise MissingDependency(
+            f"data set kind '{kind}' needs the package '{error.name}', which is not installed; "
+            f"install it with: pip install {error.name}"
+        ) from error
+
+
+def _dataset(value: Any) -> Any:
+    if isinstance(value, Settings):
+        return value
+    known = ", ".join(sorted(datasets.KINDS))
+    if not isinstance(value, Mapping) or "kind" not in value:
+        raise ValueError(f"every data set needs a 'kind': one of {known}")
+    cls = _find_dataset(str(value["kind"]))
+    if cls is None:
+        hint = session_config._did_you_mean(str(value["kind"]), datasets.KINDS)
+        raise ValueError(f"unknown data set kind '{value['kind']}'{hint}")
+    return cls.model_validate(value)
+
+
+class BenchmarkConfig(Settings):
+    """A whole benchmark."""
+
+    name: str = Field("benchmark", min_length=1)
+    seed: int = Field(42, ge=0, le=2**32 - 1, description="of folds and of estimators")
+    datasets: tuple[
+        Annotated[SerializeAsAny[datasets.DatasetSettings], BeforeValidator(_dataset)], ...
+    ] = Field(min_length=1)
+    pipelines: dict[str, Annotated[PipelineSettings, BeforeValidator(_long_form)]] = Field(
+        min_length=1
+    )
+    evaluations: tuple[EvaluationPart, ...] = Field(min_length=1)
+    latency_windows: int = Field(
+        20, ge=0, le=10_000, description="windows decoded one by one, to time it, in first folds"
+    )
+
+
+def load(path: str | Path) -> BenchmarkConfig:
+    """Read a benchmark's YAML.
+
+    Decoders and estimators are looked up when there is work for them, see
+    `bci.benchmark.pipelines.check`.
+
+    Raises
+    ------
+    ConfigError
+        The file is missing, is no YAML, or does not describe a benchmark; one
+        line per mistake.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}") from error
+    return loads(text, str(path))
+
+
+def loads(text: str, name: str = "benchmark") -> BenchmarkConfig:
+    """As `load`, from a string; `name` stands in the messages."""
+    node, data = session_config._parse(text, name)
+    if not isinstance(data, dict):
+        raise ConfigError(f"{name}: expected keys such as 'datasets:', found {type(data).__name__}")
+    mistakes = [m for where, cls, value in _parts(data) for m in _mistakes(where, cls, value)]
+    told = {where for where, _, _ in mistakes}
+    mistakes += [
+        m
+        for m in _mistakes((), BenchmarkConfig, data)
+        if not any(m[1]["loc"][: len(where)] == where for where in told)
+    ]
+    if mistakes:
+        lines = (
+            f"{name}:{session_config._line(node, (*where, *error['loc']))}: "
+            f"{session_config._explain(error, where, cls)}"
+            for where, error, cls in mistakes
+        )
+        raise ConfigError("\n".join(dict.fromkeys(lines)))
+    return BenchmarkConfig.model_validate(data)
+
+
+def _parts(data: Mapping[str, Any]) -> list[tuple[tuple[str | int, ...], type[Settings], Any]]:
+    """Data sets and pipelines with their places, to be checked by their own classes."""
+    found: list[tuple[tuple[str | int, ...], type[Settings], Any]] = []
+    listed = data.get("datasets")
+    for number, value in enumerate(listed if isinstance(listed, list) else []):
+        cls = _find_dataset(str(value["kind"])) if isinstance(value, dict) and "kind" in value else None
+        if cls is not None:
+            found.append((("datasets", number), cls, value))
+    named = data.get("pipelines")
+    for name, value in (named if isinstance(named, dict) else {}).items():
+        found.append((("pipelines", name), PipelineSettings, _long_form(value)))
+    return found
+
+
+def _mistakes(
+    where: tuple[str | int, ...], cls: type[Settings], value: Any
+) -> list[tuple[tuple[str | int, ...], Any, type[Settings]]]:
+    try:
+        cls.model_validate(value)
+    except ValidationError as error:
+        return [(where, e, cls) for e in error.errors(include_url=False)]
+    return []

@@ -1,0 +1,132 @@
+"""Intervals that stand beside every score of a report.
+
+Each returns ``(low, high)`` at 95 % unless told otherwise.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.optimize import brentq
+from scipy.special import ndtri
+from scipy.stats import binom, chi2, t
+
+from bci.metrics import accuracy_interval
+
+Interval = tuple[float, float]
+
+UNKNOWN: Interval = (math.nan, math.nan)
+
+
+def score_interval(metric: str, score: float, n_positive: int, n: int) -> Interval:
+    """Interval of one subject's score from `n` test trials; Wilson's for accuracy.
+
+    ``(0, 1)``, all that is known, where `n` is 0.
+
+    Parameters
+    ----------
+    metric : str
+        "roc_auc", or anything else for a proportion of hits.
+    score : float
+        0 to 1.
+    n_positive : int
+        Trials of the positive class; half of `n` where 0. Used for "roc_auc" only.
+    n : int
+        Test trials, each counted once.
+    """
+    if n <= 0:
+        return 0.0, 1.0
+    if metric == "roc_auc":
+        return auc_interval(score, *_both_classes(n_positive, n))
+    return accuracy_interval(round(score * n), n)
+
+
+def auc_interval(auc: float, n_positive: int, n_negative: int, level: float = 0.95) -> Interval:
+    """Interval of an area under the ROC curve, by Newcombe's score-like method 5 [1]_.
+
+    Solves ``(θ - auc)² = z² V(θ)`` with the variance of exponential scores at θ,
+    so it has width at auc = 1 and stays inside 0 to 1.
+
+    References
+    ----------
+    .. [1] Newcombe (2006). Confidence intervals for an effect size measure based
+       on the Mann–Whitney statistic. Part 2. Stat. Med. 25, 559.
+    """
+    z, half = float(ndtri(0.5 + 0.5 * level)), 0.5 * (n_positive + n_negative)
+
+    def excess(theta: float) -> float:
+        spread = 1 + (half - 1) * ((1 - theta) / (2 - theta) + theta / (1 + theta))
+        variance = theta * (1 - theta) * spread / (n_positive * n_negative)
+        return abs(theta - auc) - z * math.sqrt(max(0.0, variance))
+
+    low = 0.0 if auc <= 0 else float(brentq(excess, 0.0, auc))
+    high = 1.0 if auc >= 1 else float(brentq(excess, auc, 1.0))
+    return low, high
+
+
+def chance_band(metric: str, chance: float, n_positive: int, n: int) -> Interval:
+    """Where 95 % of a guesser's scores lie, given `n` test trials.
+
+    Exact binomial for accuracy; for the ROC curve the null distribution of the
+    Mann–Whitney statistic (normal approximation). Unknown where `n` is 0.
+    """
+    if n <= 0 or not 0 < chance < 1:
+        return UNKNOWN
+    if metric == "roc_auc":
+        half = 1.96 * _auc_null_sd(n_positive, n)
+        return max(0.0, chance - half), min(1.0, chance + half)
+    low, high = binom.ppf((0.025, 0.975), n, chance)
+    return float(low) / n, float(high) / n
+
+
+def beats_chance(metric: str, score: float, chance: float, n_positive: int, n: int) -> bool:
+    """Whether guessing reaches `score` with a probability of at most 5 % (one-sided)."""
+    if n <= 0 or not 0 < chance < 1:
+        return False
+    if metric == "roc_auc":
+        return score > chance + 1.645 * _auc_null_sd(n_positive, n)
+    return bool(binom.sf(round(score * n) - 1, n, chance) <= 0.05)
+
+
+def mean_interval(values: Sequence[float], level: float = 0.95) -> Interval:
+    """Student's t interval of a mean over subjects; unknown for fewer than two."""
+    n = len(values)
+    if n < 2:
+        return UNKNOWN
+    half = float(t.ppf(0.5 + 0.5 * level, n - 1) * np.std(values, ddof=1) / math.sqrt(n))
+    mean = float(np.mean(values))
+    return mean - half, mean + half
+
+
+def rate_interval(count: int, duration: float, level: float = 0.95) -> Interval:
+    """Exact (Garwood) interval of a Poisson rate, `count` events in `duration`."""
+    if not duration > 0:
+        return UNKNOWN
+    tail = 0.5 * (1 - level)
+    low = 0.0 if count == 0 else float(chi2.ppf(tail, 2 * count)) / 2
+    return low / duration, float(chi2.ppf(1 - tail, 2 * count + 2)) / 2 / duration
+
+
+def effect_interval(effect: float, n: int, level: float = 0.95) -> Interval:
+    """Interval of a paired standardised difference, mean over SD, large-sample [1]_.
+
+    References
+    ----------
+    .. [1] Hedges, Olkin (1985). Statistical Methods for Meta-Analysis.
+    """
+    if n < 2 or not math.isfinite(effect):
+        return UNKNOWN
+    half = float(ndtri(0.5 + 0.5 * level)) * math.sqrt(1 / n + effect**2 / (2 * n))
+    return effect - half, effect + half
+
+
+def _both_classes(n_positive: int, n: int) -> tuple[int, int]:
+    positive = n_positive if 0 < n_positive < n else max(1, n // 2)
+    return positive, max(1, n - positive)
+
+
+def _auc_null_sd(n_positive: int, n: int) -> float:
+    positive, negative = _both_classes(n_positive, n)
+    return math.sqrt((positive + negative + 1) / (12 * positive * negative))

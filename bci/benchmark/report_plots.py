@@ -1,0 +1,235 @@
+"""Figures of scores: strips by subject, pairs of pipelines, effects across data sets."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+from bci.benchmark.report_data import Lane, Panel, Point
+from bci.benchmark.report_intervals import UNKNOWN, Interval
+from bci.benchmark.report_statistics import Effect, Pair
+from bci.benchmark.report_svg import CHARACTER, Figure, Scale, shorten
+
+WIDTH = 900.0
+#: More pairs than this, and only those with the best pipeline are drawn.
+MAX_PAIRS = 15
+_SIDE = 196.0
+
+
+@dataclass(frozen=True)
+class Axis:
+    """What the x axis of a strip shows, and how its values are told."""
+
+    label: str
+    low: float
+    high: float
+    tell: Callable[[float], str]
+    chance: float = math.nan
+    band: Interval = UNKNOWN
+
+
+def score_axis(panel: Panel) -> Axis:
+    """From a round value below all intervals to 1."""
+    values = [p.low for lane in panel.lanes for p in lane.points]
+    values += [v for v in (*panel.band, panel.chance) if math.isfinite(v)]
+    low = max(0.0, math.floor(10 * min(values, default=0.0) - 0.3) / 10)
+    return Axis(panel.unit, low, 1.0, panel.tell, panel.chance, panel.band)
+
+
+def value_axis(label: str, lanes: Sequence[Lane], digits: int) -> Axis:
+    """From zero to a little beyond the highest interval."""
+    high = max((p.high for lane in lanes for p in lane.points if p.high < math.inf), default=1.0)
+    return Axis(label, 0.0, max(1.05 * high, 1e-3), lambda value: f"{value:.{digits}f}")
+
+
+def strips(title: str, lanes: Sequence[Lane], axis: Axis) -> Figure:
+    """One lane for each pipeline, in it every subject with an interval, and the mean's."""
+    left = 16 + CHARACTER * max((min(len(lane.label), 30) for lane in lanes), default=0)
+    heights = [_lane_height(lane) for lane in lanes]
+    top, bottom = 46.0, 46.0 + sum(heights)
+    figure = Figure(WIDTH, bottom + 44, f"{title}: {axis.label} by subject")
+    scale = Scale(axis.low, axis.high, left, WIDTH - 168)
+    figure.text(0, 16, title, "title")
+    _chance(figure, scale, axis, top, bottom)
+    for tick in scale.ticks():
+        figure.line(scale(tick), top, scale(tick), bottom, "grid")
+        figure.text(scale(tick), bottom + 17, _short(axis, tick), "tick", "middle")
+    figure.text((scale.start + scale.stop) / 2, bottom + 37, axis.label, "axis", "middle")
+    y = top
+    for lane, height in zip(lanes, heights, strict=True):
+        _lane(figure, scale, axis, lane, y, height)
+        y += height
+        figure.line(0, y, WIDTH, y, "rule")
+    return figure
+
+
+def pairs(panel: Panel) -> list[tuple[Lane, Lane]]:
+    """Pipelines to set against each other: all pairs, or the best with the rest."""
+    lanes = [lane for lane in panel.lanes if lane.points]
+    all_pairs = list(combinations(lanes, 2))
+    if len(all_pairs) <= MAX_PAIRS:
+        return all_pairs
+    best = max(lanes, key=lambda lane: lane.mean)
+    return [(best, lane) for lane in lanes if lane is not best]
+
+
+def pair_plot(panel: Panel, one: Lane, two: Lane) -> Figure:
+    """Each subject a mark with both intervals; below the diagonal the first wins."""
+    axis = score_axis(panel)
+    left, top = 46.0, 40.0
+    figure = Figure(left + _SIDE + 8, top + _SIDE + 42, f"{one.label} against {two.label}")
+    x = Scale(axis.low, axis.high, left, left + _SIDE)
+    y = Scale(axis.low, axis.high, top + _SIDE, top)
+    _frame(figure, x, y, axis)
+    shared = _shared(one, two)
+    for a, b in shared:
+        figure.line(x(a.low), y(b.value), x(a.high), y(b.value), "whisker")
+        figure.line(x(a.value), y(b.low), x(a.value), y(b.high), "whisker")
+    for a, b in shared:
+        told = f"{a.name}: {axis.tell(a.value)} against {axis.tell(b.value)}"
+        figure.mark(x(a.value), y(b.value), one.colour, title=told)
+    figure.text(left, 12, _wins(one, shared), "small", title=one.label)
+    figure.text(left, 28, _wins(two, [(b, a) for a, b in shared]), "small", title=two.label)
+    name_one, name_two = shorten(one.label, 27), shorten(two.label, 27)
+    figure.text(left + _SIDE / 2, top + _SIDE + 34, name_one, "axis", "middle", one.label)
+    figure.text_up(12, top + _SIDE / 2, name_two, "axis", two.label)
+    if "SIMULATED" in panel.dataset:
+        figure.text(left + _SIDE - 4, top + _SIDE - 6, "SIMULATED", "sim", "end")
+    return figure
+
+
+def forest(pair: Pair) -> Figure:
+    """Effect of one pipeline over another, data set by data set, and over all."""
+    rows: list[tuple[str, Effect, bool]] = [(e.dataset, e, False) for e in pair.effects]
+    if pair.pooled is not None:
+        rows.append((f"all: {pair.pooled.dataset}", pair.pooled, True))
+    left, height = 210.0, 22.0
+    top, bottom = 46.0, 46.0 + height * len(rows)
+    figure = Figure(560, bottom + 54, f"effect of {pair.one} over {pair.two}")
+    ends = [abs(v) for _, e, _ in rows for v in (e.effect, e.low, e.high) if math.isfinite(v)]
+    reach = max(1.0, min(4.0, 1.05 * max(ends, default=1.0)))
+    scale = Scale(-reach, reach, left, 420)
+    for tick in scale.ticks(5):
+        css = "zero" if abs(tick) < 1e-9 else "grid"
+        figure.line(scale(tick), top, scale(tick), bottom, css)
+        figure.text(scale(tick), bottom + 16, f"{tick:g}", "tick", "middle")
+    figure.text(0, 14, shorten(pair.title, 84), "title", title=pair.title)
+    figure.text(430, 34, "effect, p, subjects", "small")
+    figure.text(scale(0) - 8, bottom + 34, f"← {shorten(pair.two, 24)}", "axis", "end")
+    figure.text(scale(0) + 8, bottom + 34, f"{shorten(pair.one, 24)} →", "axis", "start")
+    figure.text(scale(0), bottom + 50, "mean difference / SD of differences", "small", "middle")
+    for k, (name, effect, pooled) in enumerate(rows):
+        _effect_row(figure, scale, name, effect, pooled, top + height * (k + 0.5))
+    return figure
+
+
+def _effect_row(
+    figure: Figure, scale: Scale, name: str, effect: Effect, pooled: bool, y: float
+) -> None:
+    figure.text(0, y + 4, shorten(name, 30), "name" if pooled else "", title=name)
+    if not math.isfinite(effect.effect):
+        figure.text(scale(0) + 6, y + 4, "not defined", "small")
+        return
+    if math.isfinite(effect.low):
+        figure.line(scale(effect.low), y, scale(effect.high), y, "bar strong" if pooled else "bar")
+    told = f"{name}: effect {effect.effect:.2f}, p = {tell_p(effect.p)}, n = {effect.n_subjects}"
+    figure.mark(scale(effect.effect), y, 3 if pooled else 0, r=4.5 if pooled else 3.5, title=told)
+    numbers = f"{effect.effect:+.2f}  {tell_p(effect.p)}  n {effect.n_subjects}"
+    figure.text(430, y + 4, numbers, "small")
+
+
+def tell_p(p: float) -> str:
+    """A p value, never told finer than it can be trusted."""
+    if not math.isfinite(p):
+        return "–"
+    return "< 0.0001" if p < 1e-4 else f"{p:.2g}" if p < 0.1 else f"{p:.2f}"
+
+
+def _lane_height(lane: Lane) -> float:
+    return max(46.0, _step(lane) * len(lane.points) + 28)
+
+
+def _step(lane: Lane) -> float:
+    n = len(lane.points)
+    return 9.0 if n <= 12 else 6.5 if n <= 25 else 4.5
+
+
+def _lane(
+    figure: Figure, scale: Scale, axis: Axis, lane: Lane, top: float, height: float
+) -> None:
+    middle = top + height / 2
+    figure.text(0, middle + 4, shorten(lane.label, 30), "name", title=lane.label)
+    for k, point in enumerate(lane.points):
+        _point(figure, scale, axis, lane.colour, point, top + 9 + _step(lane) * k)
+    right = scale.stop + 14
+    reached = f"{len(lane.points)} of {lane.n_asked}"
+    if len(lane.points) < 2:
+        told = axis.tell(lane.points[0].value) if lane.points else "no score"
+        figure.text(right, middle, told)
+        figure.text(right, middle + 15, f"{reached} subject{'s' * (lane.n_asked != 1)}", "small")
+        return
+    low, high = lane.interval
+    y = top + height - 11
+    told = f"mean {axis.tell(lane.mean)} ({_between(axis, low, high)})"
+    figure.line(scale(low), y, scale(high), y, f"bar strong s{lane.colour % 7}")
+    figure.mark(scale(lane.mean), y, 3, r=4.5, title=told)
+    figure.text(right, middle, told)
+    figure.text(right, middle + 15, f"{reached} subjects", "small")
+
+
+def _point(
+    figure: Figure, scale: Scale, axis: Axis, colour: int, point: Point, y: float
+) -> None:
+    if math.isfinite(point.low) and math.isfinite(point.high):
+        figure.line(scale(point.low), y, scale(point.high), y, "bar")
+    told = f"{point.name}: {axis.tell(point.value)} ({_between(axis, point.low, point.high)})"
+    if point.n:
+        told += f", n = {point.n}"
+    if point.note:
+        told += f", {point.note}"
+    figure.mark(scale(point.value), y, colour, solid=point.solid, title=told)
+
+
+def _between(axis: Axis, low: float, high: float) -> str:
+    top = 1.0 if axis.high == 1.0 else math.inf
+    return f"{axis.tell(max(0.0, low))}–{axis.tell(min(top, high))}"
+
+
+def _short(axis: Axis, tick: float) -> str:
+    return f"{100 * tick:.0f}" if axis.label.endswith("%") else f"{tick:g}"
+
+
+def _chance(figure: Figure, scale: Scale, axis: Axis, top: float, bottom: float) -> None:
+    if not math.isfinite(axis.chance):
+        return
+    low, high = axis.band
+    if math.isfinite(low):
+        figure.rect(scale(low), top, scale(high) - scale(low), bottom - top, "band")
+    x = scale(axis.chance)
+    figure.line(x, top - 4, x, bottom, "chance")
+    side = "start" if x < (scale.start + scale.stop) / 2 else "end"
+    figure.text(x, top - 9, f"chance {axis.tell(axis.chance)}", "small", side)
+
+
+def _frame(figure: Figure, x: Scale, y: Scale, axis: Axis) -> None:
+    for tick in x.ticks(4):
+        figure.line(x(tick), y.start, x(tick), y.stop, "grid")
+        figure.line(x.start, y(tick), x.stop, y(tick), "grid")
+        figure.text(x(tick), y.start + 16, _short(axis, tick), "tick", "middle")
+        figure.text(x.start - 6, y(tick) + 4, _short(axis, tick), "tick", "end")
+    figure.line(x.start, y.start, x.stop, y.stop, "zero")
+    if math.isfinite(axis.chance):
+        figure.line(x(axis.chance), y.start, x(axis.chance), y.stop, "chance")
+        figure.line(x.start, y(axis.chance), x.stop, y(axis.chance), "chance")
+
+
+def _shared(one: Lane, two: Lane) -> list[tuple[Point, Point]]:
+    others = {point.name: point for point in two.points}
+    return [(p, others[p.name]) for p in one.points if p.name in others]
+
+
+def _wins(lane: Lane, shared: Sequence[tuple[Point, Point]]) -> str:
+    n = sum(a.value > b.value for a, b in shared)
+    return f"{shorten(lane.label, 20)}: better in {n} of {len(shared)}"

@@ -2,26 +2,38 @@
 
 Everything heavy is imported inside the command that needs it, so that
 ``bci --help`` answers at once. Exit codes: 0 ok, 2 wrong use or configuration,
-1 failure; errors meant for the user are one line, without a traceback.
+1 failure, 130 stopped by Ctrl-C; errors meant for the user are one line,
+without a traceback.
 """
 
 from __future__ import annotations
 
+import io
 import os
+import re
+import shutil
 import sys
+import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
-from bci.errors import BciError, ConfigError
+from bci.errors import BciError, ConfigError, SourceError
 
 if TYPE_CHECKING:
+    import threading
+
     from bci.config import Config
+    from bci.logs import TerminalHandler
+    from bci.session import Session
 
 app = typer.Typer(
     name="bci",
-    help="Real-time EEG: acquire, clean, decode while it streams, and spell.",
+    help="Real-time EEG: acquire, clean, decode while it streams, and spell.\n\n"
+    "Start here, with no hardware: [bold]bci demo[/bold]",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
@@ -39,11 +51,47 @@ Overrides = Annotated[
 Seconds = Annotated[
     float | None, typer.Option("--for", min=0.0, help="Stop after this many seconds.")
 ]
+#: A status line in the terminal is renewed so often, seconds.
+STATUS_S = 1.0
 
 
 def say(text: str) -> None:
-    """Print one line for the user."""
-    typer.echo(text)
+    """Print for the user; in a terminal long lines are wrapped at words."""
+    sys.stdout.write(_wrapped(text, sys.stdout) + "\n")  # which a spinner redirects
+    sys.stdout.flush()
+
+
+def _wrapped(text: str, stream: TextIO) -> str:
+    """Text as it fits the terminal, later lines under the last column of the first."""
+    if not stream.isatty():
+        return text
+    width = shutil.get_terminal_size().columns
+    lines = []
+    for line in text.splitlines():
+        columns = [match.end() for match in re.finditer(" {2,}", line[: width // 2])]
+        lines.append(
+            textwrap.fill(
+                line, width, subsequent_indent=" " * max(columns, default=2),
+                break_long_words=False, break_on_hyphens=False,
+            )
+        )  # fmt: skip
+    return "\n".join(lines)
+
+
+@contextmanager
+def _busy(what: str) -> Iterator[None]:
+    """Show in a terminal that long work is under way."""
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    columns = SpinnerColumn(), TextColumn(what), TimeElapsedColumn()
+    with Progress(
+        *columns, console=console, transient=True, redirect_stdout=sys.stdout.isatty(),
+        disable=not console.is_terminal,
+    ) as progress:  # fmt: skip
+        progress.add_task(what, total=None)
+        yield
 
 
 def _load(path: Path, overrides: list[str] | None) -> Config:
@@ -58,38 +106,45 @@ def demo(
     snr: Annotated[
         float,
         typer.Option(
-            min=0.0, help="Power of the brain's answer, 1: as in the literature; 0: none."
+            min=0.0,
+            max=100.0,
+            help="Signal-to-noise ratio of the simulated answer; 1: as in the literature, 0: none.",
         ),
     ] = 1.0,
-    seed: Annotated[int, typer.Option(help="The same seed gives the same decisions.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same decisions.")] = 1,
     out: Annotated[Path, typer.Option(help="Folder for recording and decisions.")] = Path(
         "bci-demo"
     ),
-    realtime: Annotated[bool, typer.Option("--realtime", help="At the pace of life.")] = False,
+    realtime: Annotated[
+        bool, typer.Option("--realtime", help="At the pace of life: about 3 minutes.")
+    ] = False,
 ) -> None:
     """Spell a phrase with the simulated subject: no hardware, screen, network or file needed.
 
     Example: [bold]bci demo --snr 0.5 --seed 3[/bold]
     """
-    from bci.demo import Demo
+    with _busy("starting"):
+        from bci.demo import Demo
 
     Demo(phrase, snr=snr, seed=seed, out=out, realtime=realtime).run()
 
 
 @app.command()
 def run(config: ConfigFile, overrides: Overrides = None, seconds: Seconds = None) -> None:
-    """Run a session headless: acquire, decode, record, serve the API, until SIGINT or SIGTERM.
+    """Run a session headless: acquire, decode, record, serve the API, until Ctrl-C or SIGTERM.
 
-    Example: [bold]bci run configs/ssvep_lsl.yaml --set participant.id=P007[/bold]
+    The log goes to standard error: text in a terminal, else one JSON object a line.
+
+    Example: [bold]bci run configs/speller_simulated.yaml --for 30[/bold]
     """
     _run_session(_load(config, overrides), seconds)
 
 
 @app.command()
 def record(config: ConfigFile, overrides: Overrides = None, seconds: Seconds = None) -> None:
-    """Record a session's streams without decoding them.
+    """Record a session's streams without decoding them, until Ctrl-C or SIGTERM.
 
-    Example: [bold]bci record configs/imagery.yaml --for 600[/bold]
+    Example: [bold]bci record configs/speller_simulated.yaml --for 30[/bold]
     """
     settings = _load(config, overrides)
     from bci.config import Recording
@@ -107,25 +162,64 @@ def record(config: ConfigFile, overrides: Overrides = None, seconds: Seconds = N
 
 
 def _run_session(config: Config, seconds: float | None) -> None:
+    import logging
     import signal
     import threading
+    import time
 
     from bci import logs
     from bci.session import Session
 
-    logs.configure()
+    log, terminal = logging.getLogger("bci"), logs.configure()
     sys.setswitchinterval(0.0005)  # a thread that holds the interpreter lets the decoder in sooner
-    asked_to_stop = threading.Event()
+    asked_to_stop, started = threading.Event(), threading.Event()
+
+    def stop(*_: Any) -> None:
+        asked_to_stop.set()
+        if not started.is_set():
+            raise KeyboardInterrupt  # whatever start waits for, such as a stream
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: asked_to_stop.set())
+        signal.signal(number, stop)
     session = Session(config)
-    session.start()
     try:
-        session.run_until(asked_to_stop, seconds)
+        session.start()
+        started.set()
+        began = time.monotonic()
+        _watch(session, asked_to_stop, began, seconds, terminal)
+    except KeyboardInterrupt:
+        log.info("stopped before it started")
     finally:
         session.stop()
+        if terminal is not None:
+            terminal.show("")
+    if started.is_set():
+        log.info("%s", logs.summary(session.status(), time.monotonic() - began))
     if session.error is not None:
         raise session.error
+
+
+def _watch(
+    session: Session,
+    asked_to_stop: threading.Event,
+    began: float,
+    seconds: float | None,
+    terminal: TerminalHandler | None,
+) -> None:
+    """Until the session ends, is asked to stop or has run `seconds`; shows its status."""
+    from time import monotonic
+
+    from bci.logs import status_line
+
+    while not (asked_to_stop.is_set() or session.done.is_set()):
+        lasted = monotonic() - began
+        left = STATUS_S if seconds is None else seconds - lasted
+        if left <= 0:
+            return
+        session.run_until(asked_to_stop, min(STATUS_S, left))
+        if terminal is not None:
+            width = shutil.get_terminal_size().columns
+            terminal.show(status_line(session.status(), monotonic() - began, width))
 
 
 @app.command()
@@ -133,11 +227,13 @@ def replay(
     file: RecordingFile,
     config: Annotated[Path | None, typer.Option(help="Decode it with this configuration.")] = None,
     lsl: Annotated[bool, typer.Option("--lsl", help="Stream it over LSL instead.")] = False,
-    speed: Annotated[float, typer.Option(min=0.01, help="Times real speed, with --lsl.")] = 1.0,
-    name: Annotated[str | None, typer.Option(help="Name of the LSL stream.")] = None,
+    speed: Annotated[
+        float | None, typer.Option(min=0.01, help="With --lsl: times real speed, else 1.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="With --lsl: name of the stream.")] = None,
     chunk: Annotated[int | None, typer.Option(min=1, help="Samples pushed at once.")] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Write the decisions here, one JSON a line.")
+        Path | None, typer.Option(help="Write the decisions to this file, one JSON a line.")
     ] = None,
     overrides: Overrides = None,
 ) -> None:
@@ -146,42 +242,61 @@ def replay(
     A session's own recording is replayed with its event log, and gives the
     decisions that it gave live.
 
-    Example: [bold]bci replay rec_raw.fif --config configs/ssvep_exo.yaml[/bold]
+    Example, after bci demo:
+    [bold]bci replay bci-demo/demo_eeg.xdf --config bci-demo/demo_config.yaml[/bold]
     """
-    from bci import replay as replaying
+    if lsl == (config is not None):
+        raise ConfigError(
+            "say either how to decode the recording (--config FILE), or to stream it (--lsl)"
+        )
+    _refuse_unused(
+        "--config" if config else "--lsl",
+        {"--speed": speed, "--name": name} if config else {"--out": out, "--set": overrides},
+    )
+    with _busy("loading"):
+        from bci import replay as replaying
+    if config is None:
+        replaying.over_lsl(file, speed=speed or 1.0, name=name, chunk=chunk, report=say)
+        return
+    settings = _load(config, overrides)
+    with _busy("decoding"):
+        replaying.decode(file, settings, chunk=chunk, out=out, report=say)
 
-    if lsl:
-        replaying.over_lsl(file, speed=speed, name=name, chunk=chunk, report=say)
-    elif config is None:
-        raise ConfigError("say how to decode the recording (--config FILE), or stream it (--lsl)")
-    else:
-        replaying.decode(file, _load(config, overrides), chunk=chunk, out=out, report=say)
+
+def _refuse_unused(mode: str, options: dict[str, Any]) -> None:
+    """Options that would have no effect are a mistake."""
+    given = [name for name, value in options.items() if value]
+    if given:
+        raise ConfigError(f"{', '.join(given)} has no effect with {mode}; leave it out")
 
 
 @app.command()
 def train(
     config: ConfigFile,
-    recordings: Annotated[list[Path], typer.Argument(help="Labelled recordings.", metavar="FILE…")],
-    out: Annotated[Path, typer.Option(help="Folder of the model artifact to write.")],
-    decoder: Annotated[str | None, typer.Option(help="Kind to train instead.")] = None,
-    from_sample: Annotated[int, typer.Option(min=0, help="Leave out earlier samples.")] = 0,
+    recordings: Annotated[list[Path], typer.Argument(help="Labelled recordings.", metavar="FILE")],
+    out: Annotated[Path, typer.Option(help="Folder of the model to write; must not exist.")],
+    decoder: Annotated[
+        str | None, typer.Option(help="Kind to train; else the configuration's.")
+    ] = None,
+    from_sample: Annotated[
+        int, typer.Option(min=0, help="Leave out markers before this sample.")
+    ] = 0,
     overrides: Overrides = None,
 ) -> None:
-    """Train the configuration's decoder on labelled recordings; writes a model artifact.
+    """Train the configuration's decoder on labelled recordings; writes a model.
 
     Example: [bold]bci train configs/imagery.yaml run1.xdf run2.xdf --out models/imagery[/bold]
     """
-    from bci.calibration.training import train as fit
+    settings = _load(config, overrides)
+    with _busy("training"):
+        from bci.calibration.training import train as fit
 
-    fit(
-        _load(config, overrides), recordings, out, decoder=decoder, from_sample=from_sample,
-        report=say,
-    )  # fmt: skip
+        fit(settings, recordings, out, decoder=decoder, from_sample=from_sample, report=say)
 
 
 @app.command()
 def streams(
-    wait: Annotated[float, typer.Option(min=0.1, help="Seconds to look for streams.")] = 1.0,
+    wait: Annotated[float, typer.Option(min=0.1, max=60.0, help="Seconds to look.")] = 1.0,
 ) -> None:
     """List the LSL streams that can be seen from here.
 
@@ -192,31 +307,36 @@ def streams(
 
     from bci.lsl import available_streams
 
-    found = available_streams(wait)
+    with _busy("looking for streams"):
+        found = available_streams(wait)
     if not found:
-        say(
-            "no LSL stream can be seen. Is the sender running, in this network, and not behind "
-            "a firewall (UDP 16571, TCP/UDP 16572-16604)?"
+        raise SourceError(
+            f"no LSL stream can be seen within {wait:g} s; is the sender running, in this network, "
+            "and not behind a firewall (UDP 16571, TCP and UDP 16572-16604)? bci doctor checks "
+            "this machine"
         )
-        raise typer.Exit(1)
-    table = Table("name", "type", "channels", "rate / Hz", "format", "source id", "host")
+    table = Table("name", "type", "channels", "rate", "format", "source id", "host", box=None)
+    for column in table.columns:
+        column.overflow = "fold"  # a name that is cut cannot be copied
     for s in found:
         table.add_row(
-            s.name, s.type, str(s.n_channels), f"{s.sfreq:g}" if s.sfreq else "irregular",
+            s.name, s.type, str(s.n_channels), f"{s.sfreq:g} Hz" if s.sfreq else "irregular",
             s.channel_format, s.source_id, s.hostname,
         )  # fmt: skip
-    Console().print(table)
+    Console(highlight=False, width=None if sys.stdout.isatty() else 200).print(table)
 
 
 @app.command()
 def doctor() -> None:
-    """Check this machine: LSL, BrainFlow, Qt, disk, clock, CPU; a remedy for each trouble.
+    """Check this machine: LSL, BrainFlow, MNE, Qt, OpenGL, disk, clock, CPU; with remedies.
 
     Example: [bold]bci doctor[/bold]
     """
-    from bci.doctor import examine
+    with _busy("examining"):
+        from bci.doctor import examine
 
-    if not examine(say):
+        well = examine(say)
+    if not well:
         raise typer.Exit(1)
 
 
@@ -224,11 +344,12 @@ def doctor() -> None:
 def verify(file: RecordingFile) -> None:
     """Re-open a recording and count it against its ledger: samples, gaps, rate, damage.
 
-    Example: [bold]bci verify sub-P001_ses-001_task-bci_run-001_eeg.xdf[/bold]
+    Example, after bci demo: [bold]bci verify bci-demo/demo_eeg.xdf[/bold]
     """
-    from bci.recording.verify import verify as check
+    with _busy("verifying"):
+        from bci.recording.verify import verify as check
 
-    report = check(file)
+        report = check(file)
     say(str(report))
     if not report.ok:
         raise typer.Exit(1)
@@ -237,33 +358,40 @@ def verify(file: RecordingFile) -> None:
 @app.command()
 def salvage(
     file: RecordingFile,
-    out: Annotated[Path | None, typer.Option(help="File to write.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="File to write; else FILE's name with _salvaged.")
+    ] = None,
 ) -> None:
     """Rebuild a valid recording from a cut or damaged one; the original is left alone.
 
-    Example: [bold]bci salvage cut.xdf --out whole.xdf[/bold]
+    Example, after bci demo: [bold]bci salvage bci-demo/demo_eeg.xdf --out whole.xdf[/bold]
     """
-    from bci.recording.salvage import salvage as rebuild
+    with _busy("salvaging"):
+        from bci.recording.salvage import salvage as rebuild
 
-    say(str(rebuild(file, out)))
+        result = rebuild(file, out)
+    say(str(result))
 
 
 @app.command()
 def export(
-    file: RecordingFile,
+    file: Annotated[
+        Path, typer.Argument(help="A session's recording, or a folder of them.", metavar="FILE")
+    ],
     bids: Annotated[Path, typer.Option(help="Root folder of the BIDS data set.")],
     anonymize: Annotated[
         bool, typer.Option("--anonymize", help="Shift dates; leave out serial numbers.")
     ] = False,
 ) -> None:
-    """Export a session's recording to a BIDS data set.
+    """Export a session's recordings to a BIDS data set.
 
     Example: [bold]bci export recordings/sub-P001 --bids my-dataset --anonymize[/bold]
     """
-    from bci.recording.export import export_bids
+    with _busy("exporting"):
+        from bci.recording.export import export_bids
 
-    for written in export_bids(file, bids, anonymize=anonymize):
-        say(f"wrote {written}")
+        for written in export_bids(file, bids, anonymize=anonymize):
+            say(f"wrote {written}")
 
 
 @config_app.command("check")
@@ -273,10 +401,19 @@ def config_check(config: ConfigFile, overrides: Overrides = None) -> None:
     Example: [bold]bci config check configs/ssvep_lsl.yaml[/bold]
     """
     settings = _load(config, overrides)
-    decoder = settings.decoder.kind if settings.decoder is not None else "none"
+    decoder = "none" if settings.decoder is None else settings.decoder.kind
+    stages, outputs = (
+        ", ".join(part.kind for part in parts) or "none"
+        for parts in (settings.processing, settings.outputs)
+    )
     say(
-        f"{config}: ok (source {settings.source.kind}, {len(settings.processing)} processing "
-        f"stages, decoder {decoder}, {len(settings.outputs)} outputs)"
+        f"{config}: ok\n"
+        f"  source      {settings.source.kind}\n"
+        f"  processing  {stages}\n"
+        f"  windows     {settings.window.kind}, {settings.window.length_s:g} s\n"
+        f"  decoder     {decoder}\n"
+        f"  outputs     {outputs}\n"
+        f"  recording   {settings.recording.root if settings.recording else 'none'}"
     )
 
 
@@ -290,7 +427,8 @@ def config_schema() -> None:
 
     from bci.config import schema
 
-    say(json.dumps(schema(), indent=2))
+    dialect = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
+    typer.echo(json.dumps({**dialect, **schema()}, indent=2))
 
 
 def main() -> Any:
@@ -298,15 +436,16 @@ def main() -> Any:
     # One thread for BLAS, set before numpy loads: with two, a decision's p99 was seen at 60 ms.
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(variable, "1")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that lacks a letter is no failure
     try:
         return app()
     except BciError as error:
-        typer.echo(f"bci: {error}", err=True)
+        typer.echo(_wrapped(f"bci: {error}", sys.stderr), err=True)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)
-    except BrokenPipeError:
-        sys.exit(0)
 
 
 if __name__ == "__main__":

@@ -7,25 +7,28 @@ and live use share channels, filters and cutting by construction.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import ValidationError
 from sklearn.base import clone
 from sklearn.model_selection import StratifiedKFold
 
 from bci import registry
-from bci.config import Config, EachDecision
+from bci.config import Config, DecoderSettings, EachDecision, WindowSettings
 from bci.decoders.artifact import Manifest, save
 from bci.decoders.manifest import Score, describe_processing, training_hash
 from bci.errors import ConfigError, ModelError
 from bci.metrics import accuracy_interval, chance_bound
+from bci.paradigms.cues import labelled
 from bci.pipeline import Pipeline
 from bci.playback import events
 from bci.sources.files import Recording, load_recording
-from bci.types import Event, FloatArray, Marker, StreamInfo
+from bci.types import FloatArray, StreamInfo, Window
 
 N_FOLDS = 5
 
@@ -44,6 +47,8 @@ class LabelledWindows:
         The chain's settings and coefficients.
     n_rejected : int
         Labelled windows left out for their quality.
+    n_unlabelled : int
+        Windows left out because nobody said what was asked.
     """
 
     X: FloatArray
@@ -51,19 +56,20 @@ class LabelledWindows:
     info: StreamInfo
     processing: tuple[dict[str, Any], ...]
     n_rejected: int
+    n_unlabelled: int = 0
 
 
 def collect(config: Config, recording: Recording, from_sample: int = 0) -> LabelledWindows:
     """Cut the labelled windows of a recording.
 
     A window opens at each marker that opens one live (`window.markers`, or else
-    every mapped event); its label is that of its own marker, or of the last
-    labelled marker before it (a cue).
+    every mapped event); its label is that of its own marker, or of its cue (see
+    `bci.paradigms.cues`). Markers before `from_sample` count as if they were not there.
 
     Raises
     ------
     ConfigError
-        No marker of the recording is labelled by `events`.
+        No window of the recording is labelled; the message lists its markers.
     """
     labels = config.labels
     if not labels:
@@ -73,49 +79,75 @@ def collect(config: Config, recording: Recording, from_sample: int = 0) -> Label
         config.model_copy(update={"window": window, "decision": EachDecision(), "decoder": None}),
         recording.info,
     )
-    X: list[FloatArray] = []
-    y: list[str] = []
-    n_rejected = 0
-    for event in _since(events(recording), from_sample):
-        for cut in pipeline.windows(event):
-            if cut.marker is None:
-                continue
-            value = cut.marker.value
-            label = labels.get(value) or _cue_before(recording, labels, cut.marker.onset)
-            if label is None:
-                continue
-            if cut.data is None:
-                n_rejected += 1
-                continue
-            X.append(cut.data)
-            y.append(label)
-    if not X and not n_rejected:
-        there = Counter(m.value for m in recording.markers).most_common(12)
+    markers = [(m.index or 0, m.value) for m in recording.markers if (m.index or 0) >= from_sample]
+    opened = list(labelled(markers, labels, set(window.markers or labels)))
+    asked = {(o.onset, o.value): o.label for o in opened if o.label is not None}
+    if not asked:
+        raise ConfigError(_no_label(recording, window, labels, from_sample))
+    found = [(asked[key], cut.data) for key, cut in _windows(pipeline, recording) if key in asked]
+    if not found:
         raise ConfigError(
-            f"no labelled window: 'events' asks for markers {', '.join(map(repr, labels))}, the "
-            f"recording has {', '.join(f'{v!r} ({n})' for v, n in there) or 'none'}"
+            f"{recording.path}: no window of {window.length_s:g} s fits between its labelled "
+            f"markers and its end at {recording.duration_s:.1f} s"
         )
-    shape = (0, pipeline.info.n_channels, pipeline.cutter.length)
+    good = [(label, data) for label, data in found if data is not None]
+    empty = np.empty((0, pipeline.info.n_channels, pipeline.cutter.length))
     return LabelledWindows(
-        np.stack(X) if X else np.empty(shape),
-        np.array(y, dtype=str),
+        np.stack([data for _, data in good]) if good else empty,
+        np.array([label for label, _ in good], dtype=str),
         pipeline.info,
         describe_processing(config.processing, pipeline.chain.stages),
-        n_rejected,
+        n_rejected=len(found) - len(good),
+        n_unlabelled=sum(o.label is None for o in opened),
     )
 
 
-def _since(source: Iterable[Event], from_sample: int) -> Iterable[Event]:
-    """Events without the markers before calibration started."""
-    return (e for e in source if not (isinstance(e, Marker) and e.onset < from_sample))
+def _windows(pipeline: Pipeline, recording: Recording) -> Iterator[tuple[tuple[int, str], Window]]:
+    """Every window, with onset and value of the marker that opened it."""
+    for event in events(recording):
+        for cut in pipeline.windows(event):
+            if cut.marker is not None:
+                yield (cut.marker.onset, cut.marker.value), cut
 
 
-def _cue_before(recording: Recording, labels: dict[str, str], onset: int) -> str | None:
-    cues = [
-        m.value for m in recording.markers
-        if m.value in labels and m.index is not None and m.index <= onset
-    ]  # fmt: skip
-    return labels[cues[-1]] if cues else None
+def _no_label(
+    recording: Recording, window: WindowSettings, labels: Iterable[str], from_sample: int
+) -> str:
+    there = Counter(m.value for m in recording.markers if (m.index or 0) >= from_sample)
+    listed = ", ".join(f"{value!r} ({n})" for value, n in there.most_common(12)) or "none"
+    asked = f"'events' asks for {', '.join(map(repr, labels))}"
+    if window.markers:
+        asked += f" before {', '.join(map(repr, window.markers))} of 'window.markers'"
+    since = f" from sample {from_sample} on" if from_sample else ""
+    return f"{recording.path}: no labelled marker{since}: {asked}; the recording has {listed}"
+
+
+def trainable(config: Config, decoder: str | None = None) -> DecoderSettings:
+    """Settings of the decoder to train: the configuration's, or those of another kind.
+
+    Raises
+    ------
+    ConfigError
+        There is no such decoder, it is a trained one, or it has settings without a default.
+    """
+    own = config.decoder
+    if decoder == "model" or (decoder is None and (own is None or own.kind == "model")):
+        raise ConfigError(
+            "say which decoder to train: another kind than 'model' under 'decoder', or --decoder"
+        )
+    if own is not None and decoder in (None, own.kind):
+        return own
+    cls = registry.find("decoder", str(decoder))
+    if cls is None:
+        known = ", ".join(kind for kind in registry.kinds("decoder") if kind != "model")
+        raise ConfigError(f"there is no decoder kind '{decoder}' to train; known are: {known}")
+    try:
+        return cls.model_validate({"kind": decoder})  # type: ignore[return-value]
+    except ValidationError as error:
+        keys = ", ".join(str(e["loc"][0]) for e in error.errors())
+        raise ConfigError(
+            f"decoder kind '{decoder}' needs {keys}: write it under 'decoder' in the configuration"
+        ) from error
 
 
 def fit(
@@ -133,26 +165,17 @@ def fit(
     Raises
     ------
     ConfigError
-        No decoder is named, or it is a trained one.
+        See `trainable`.
     ModelError
         There are too few windows, or the decoder cannot be fitted to them.
     """
-    settings = config.decoder
-    if decoder is not None:
-        cls = registry.find("decoder", decoder)
-        if cls is None:
-            known = ", ".join(registry.kinds("decoder"))
-            raise ConfigError(f"there is no decoder kind '{decoder}'; known are: {known}")
-        settings = cls.model_validate({"kind": decoder})  # type: ignore[assignment]
-    if settings is None or settings.kind == "model":
-        raise ConfigError("say which decoder to train: a 'decoder' of another kind than 'model'")
+    settings = trainable(config, decoder)
     X, y = windows.X, windows.y
     counts = Counter(y.tolist())
     if len(counts) < 2 or min(counts.values()) < 2:
-        found = ", ".join(f"{label}: {n}" for label, n in sorted(counts.items())) or "none"
         raise ModelError(
             "training needs two windows of each of two labels at least; found "
-            f"{found} ({windows.n_rejected} rejected for their quality)"
+            f"{_counted(counts)} ({windows.n_rejected} left out for their quality)"
         )
     estimator = settings.build(windows.info)
     try:
@@ -170,6 +193,10 @@ def fit(
         scores=(score,),
     )
     return fitted, manifest
+
+
+def _counted(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{n} {label}" for label, n in sorted(counts.items())) or "none"
 
 
 def _cross_validate(estimator: Any, X: FloatArray, y: Any, n_folds: int) -> Score:
@@ -194,31 +221,49 @@ def train(
     report: Callable[[str], None],
 ) -> None:
     """Train on recordings and write the model artifact to `out`; see `collect` and `fit`."""
+    settings = trainable(config, decoder)
+    if out.exists():  # now, not after the work
+        raise ModelError(f"'{out}' exists already; choose another name for the model")
     parts = []
     for path in recordings:
         part = collect(config, load_recording(path), from_sample)
-        report(f"{path}: {len(part.y)} labelled windows, {part.n_rejected} rejected")
+        report(f"{path}: {_described(part)}")
         parts.append(part)
-    windows = join(parts)
-    fitted, manifest = fit(config, windows, decoder)
+    fitted, manifest = fit(config, join(parts, recordings), decoder)
     saved = save(fitted, manifest, out)
-    score = saved.scores[0]
-    bound = chance_bound(score.n, len(saved.n_trials))
-    report(
-        f"{saved.model_id}: accuracy {score.value:.3f} [{score.low:.3f}, {score.high:.3f}] "
-        f"({score.confidence:.0%}; {score.method}), chance {1 / len(saved.n_trials):.3f} "
-        f"(better than chance from {bound / score.n:.3f})"
+    report(f"{settings.kind} on {_counted(saved.n_trials)}: {judged(saved)}")
+    report(f"wrote model {saved.model_id}; decode with  decoder: {{kind: model, path: {out}}}")
+
+
+def _described(part: LabelledWindows) -> str:
+    text = f"{len(part.y)} labelled windows ({_counted(Counter(part.y.tolist()))})"
+    if part.n_rejected:
+        text += f", {part.n_rejected} left out for their quality"
+    if part.n_unlabelled:
+        text += f", {part.n_unlabelled} left out without a label"
+    return text
+
+
+def judged(manifest: Manifest) -> str:
+    """The score of a trained model in words, with its interval and chance."""
+    score, n_classes = manifest.scores[0], len(manifest.n_trials)
+    right, bound = round(score.value * score.n), chance_bound(score.n, n_classes)
+    verdict = "better than chance" if right >= bound else "NOT better than chance"
+    interval = f"[{score.low:.3f}, {score.high:.3f}] ({100 * score.confidence:g} %)"
+    return (
+        f"accuracy {score.value:.3f} {interval}, {verdict} "
+        f"({1 / n_classes:.3f}; from {bound} of {score.n} right); {score.method}"
     )
-    report(f"wrote {out}")
 
 
-def join(parts: Sequence[LabelledWindows]) -> LabelledWindows:
-    """Windows of several recordings as one training set.
+def join(parts: Sequence[LabelledWindows], names: Sequence[Path]) -> LabelledWindows:
+    """Windows of several recordings, called `names`, as one training set.
 
     Raises
     ------
     ModelError
-        The recordings differ in channels or rate.
+        The recordings differ in channels or rate; or two are one and the same, which
+        would put a trial on both sides of the cross-validation.
     """
     first = parts[0]
     for part in parts[1:]:
@@ -228,9 +273,13 @@ def join(parts: Sequence[LabelledWindows]) -> LabelledWindows:
                 f"{', '.join(first.info.ch_names)} at {first.info.sfreq:g} Hz, and "
                 f"{', '.join(part.info.ch_names)} at {part.info.sfreq:g} Hz"
             )
+    for (name, part), (other, twin) in combinations(zip(names, parts, strict=True), 2):
+        if len(part.y) and np.array_equal(part.X, twin.X):
+            raise ModelError(f"{name} and {other} hold the same windows; leave one of them out")
     return replace(
         first,
         X=np.concatenate([p.X for p in parts]),
         y=np.concatenate([p.y for p in parts]),
         n_rejected=sum(p.n_rejected for p in parts),
+        n_unlabelled=sum(p.n_unlabelled for p in parts),
     )

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 from bci.clock import now
@@ -41,7 +44,25 @@ def load() -> Any:
         remedy = _REMEDIES.get(sys.platform, "see https://github.com/sccn/liblsl/releases")
         reason = " ".join(str(error).split())
         raise MissingDependency(f"liblsl does not load ({reason}); {remedy}") from error
+    _hush(pylsl)
     return pylsl
+
+
+@cache
+def _hush(pylsl: Any) -> None:
+    """Keep liblsl from announcing its defaults, where the user has no lsl_api.cfg of his own.
+
+    Setting the content replaces what liblsl would read from such a file.
+    """
+    files = (
+        os.environ.get("LSLAPICFG", ""),
+        "lsl_api.cfg",
+        Path.home() / "lsl_api" / "lsl_api.cfg",
+        "/etc/lsl_api/lsl_api.cfg",
+    )
+    configure = getattr(pylsl.lib.lib, "lsl_set_config_content", None)
+    if configure is not None and not any(file and Path(file).is_file() for file in files):
+        configure(b"[log]\nlevel = -1\n")
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,6 +110,8 @@ def export_bids(source: str | Path, bids_root: str | Path, anonymize: bool = Fal
 
 
 def _recordings(source: Path) -> list[tuple[Path, RunPaths]]:
+    if not source.exists():
+        raise RecordingError(f"{source}: no such file or folder")
     files = sorted(source.rglob("*_eeg.xdf")) if source.is_dir() else [source]
     if not files:
         raise RecordingError(f"there is no recording (…_eeg.xdf) under {source}")

@@ -100,16 +100,20 @@ class Report:
 
     def __str__(self) -> str:
         """Say it for people, in lines: the streams, the problems, the notes."""
-        said = [f"{self.path}: {self.n_bytes} bytes, {len(self.streams)} streams"]
+        said = [f"{self.path}: {self.n_bytes} bytes, {_several(len(self.streams), 'stream')}"]
         for s in self.streams:
             rate = f", {s.effective_sfreq:.3f} of {s.sfreq:g} Hz" if s.effective_sfreq else ""
             said.append(
-                f"  {s.id} {s.name} ({s.type}): {s.n_channels} channels, "
-                f"{s.n_samples} samples{rate}"
+                f"  {s.id} {s.name} ({s.type}): {_several(s.n_channels, 'channel')}, "
+                f"{_several(s.n_samples, 'sample')}{rate}"
             )
         said += [f"  problem: {text}" for text in self.problems]
         said += [f"  note: {text}" for text in self.notes]
         return "\n".join([*said, "  ok" if self.ok else "  not ok"])
+
+
+def _several(n: int, noun: str) -> str:
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 
 def verify(path: str | Path, *, reopen: bool = True) -> Report:
@@ -290,7 +294,7 @@ def _check_signals(report: Report) -> None:
         if s.gaps:
             longest = max(s.gaps, key=lambda gap: abs(gap.seconds))
             report.notes.append(
-                f"{s.name}: {len(s.gaps)} gaps in the time stamps, the longest of "
+                f"{s.name}: {_several(len(s.gaps), 'gap')} in the time stamps, the longest of "
                 f"{longest.seconds:.3f} s before sample {longest.index}"
             )
         if s.n_nan:

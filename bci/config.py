@@ -44,6 +44,7 @@ class SourceSettings(Settings):
     kind: str
 
     def build(self) -> Any:
+        """Make a `bci.sources.Source`."""
         raise TypeError(f"{type(self).__name__} does not say how to build its source")
 
 
@@ -54,6 +55,7 @@ class StageSettings(Settings):
     kind: str
 
     def build(self) -> Any:
+        """Make a `bci.dsp.Stage`."""
         raise TypeError(f"{type(self).__name__} does not say how to build its stage")
 
 
@@ -67,6 +69,7 @@ class DecoderSettings(Settings):
     kind: str
 
     def build(self, info: Any) -> Any:
+        """Make a `bci.decoders.Decoder`."""
         raise TypeError(f"{type(self).__name__} does not say how to build its decoder")
 
 
@@ -77,6 +80,7 @@ class OutputSettings(Settings):
     kind: str
 
     def build(self) -> Any:
+        """Make a `bci.outputs.Output`."""
         raise TypeError(f"{type(self).__name__} does not say how to build its output")
 
 
@@ -88,7 +92,7 @@ def _part(family: registry.Family) -> Any:
             return value
         if not isinstance(value, Mapping) or "kind" not in value:
             raise ValueError(
-                f"a {family} needs a 'kind': one of {', '.join(registry.kinds(family))}"
+                f"every {family} needs a 'kind': one of {', '.join(registry.kinds(family))}"
             )
         cls = registry.find(family, str(value["kind"]))
         if cls is None:
@@ -148,8 +152,8 @@ class WindowSettings(Settings):
     kind: Literal["sliding", "marker", "growing"] = "sliding"
     length_s: float = Field(1.0, gt=0, le=60, description="(longest) window length, seconds")
     hop_s: float = Field(0.1, gt=0, le=60, description="step between windows, seconds")
-    offset_s: float = Field(0.0, description="start after the marker, seconds")
-    min_s: float = Field(0.5, gt=0, description="shortest growing window, seconds")
+    offset_s: float = Field(0.0, ge=-60, le=60, description="start after the marker, seconds")
+    min_s: float = Field(0.5, gt=0, le=60, description="shortest growing window, seconds")
     markers: list[str] | None = Field(
         None, description="marker values that open a window; null: every mapped event"
     )
@@ -221,6 +225,8 @@ DecisionPart = Annotated[
     EachDecision | ThresholdDecision | DynamicDecision, Field(discriminator="kind")
 ]
 
+#: Strict: a bare ``on`` or ``yes`` is a truth value in YAML, not the code 1.
+MarkerCode = Annotated[int, Field(strict=True)] | str
 
 #: Where in a session parts of each family stand.
 _FAMILIES: dict[str, registry.Family] = {
@@ -237,7 +243,7 @@ class Config(Settings):
     source: SourcePart
     channels: Channels = Channels()
     markers: MarkerSettings = MarkerSettings()
-    events: dict[str, int | str] = Field({}, description="label: marker code or string")
+    events: dict[str, MarkerCode] = Field({}, description="label: marker code or string")
     participant: Participant = Participant()
     processing: tuple[StagePart, ...] = ()
     window: WindowSettings = WindowSettings()
@@ -302,13 +308,7 @@ def load(path: str | Path, overrides: Iterable[str] = ()) -> Config:
 
 def loads(text: str, name: str = "configuration", overrides: Iterable[str] = ()) -> Config:
     """As `load`, from a string; `name` stands in the messages."""
-    try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        data = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f":{mark.line + 1}" if mark else ""
-        raise ConfigError(f"{name}{line}: not YAML: {getattr(error, 'problem', error)}") from error
+    node, data = _parse(text, name)
     if not isinstance(data, dict):
         raise ConfigError(f"{name}: expected keys such as 'source:', found {type(data).__name__}")
     for override in overrides:
@@ -324,6 +324,38 @@ def loads(text: str, name: str = "configuration", overrides: Iterable[str] = ())
             )
         )
     return Config.model_validate(data)
+
+
+def _parse(text: str, name: str) -> tuple[yaml.Node | None, Any]:
+    """YAML as its nodes, which know their lines, and as data."""
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        data = yaml.safe_load(text)
+    except (yaml.YAMLError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f":{mark.line + 1}" if mark else ""
+        problem = " ".join(str(getattr(error, "problem", None) or error).split())
+        raise ConfigError(f"{name}{line}: not YAML: {problem}") from error
+    for key, at in _repeated(node, set()):
+        raise ConfigError(f"{name}:{at}: '{key}' stands there twice; leave one of them")
+    return node, data
+
+
+def _repeated(node: yaml.Node | None, seen: set[int]) -> Iterator[tuple[str, int]]:
+    """Name and line of keys of which YAML would silently take the last."""
+    if node is None or id(node) in seen:
+        return
+    seen.add(id(node))
+    if isinstance(node, yaml.MappingNode):
+        keys: set[str] = set()
+        for key, value in node.value:
+            if key.value in keys:
+                yield key.value, key.start_mark.line + 1
+            keys.add(key.value)
+            yield from _repeated(value, seen)
+    elif isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            yield from _repeated(item, seen)
 
 
 def _override(data: Any, override: str) -> None:

@@ -66,6 +66,10 @@ class Pipeline:
         What was changed to make the stream fit the configuration.
     classes : tuple of str
         Labels of the decoder.
+    paused : bool
+        No decisions are made at present.
+    n_decoder_errors : int
+        Windows on which the decoder failed, and feedback that it failed to take.
 
     Raises
     ------

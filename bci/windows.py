@@ -24,6 +24,8 @@ from bci.types import Chunk, Flag, Marker, Moments, Quality, Window
 LATENESS_S = 10.0
 #: Trials that may be open at once; the oldest is dropped beyond it, and counted.
 MAX_TRIALS = 1000
+#: Raw samples that are taken at once, at most.
+CHUNK = 1024
 #: Sums over blocks pay, in time and memory, from this length on (and from a quarter of the
 #: number of channels on); below it the window is summed directly.
 MIN_BLOCK = 16
@@ -196,7 +198,7 @@ class WindowCutter:
         self.want_data = True
         self.want_moments = False
         self.n_dropped_trials = 0
-        self.max_chunk = max(1024, ceil(self.hop / ratio))
+        self.max_chunk = CHUNK
         lateness = 0
         if self.kind != "sliding":
             lateness = ceil(LATENESS_S * sfreq) + max(0, -self.offset)
@@ -231,7 +233,7 @@ class WindowCutter:
 
     def open_trial(self, marker: Marker) -> None:
         """A marker opens a window (or a growing row of windows)."""
-        start = ceil(marker.onset * self.ratio) + self.offset
+        start = ceil(int(marker.onset) * self.ratio) + self.offset
         trial = _Trial(marker, next(self._numbers), start, start + self._shortest)
         insort(self._trials, trial, key=_Trial.when)
         if len(self._trials) > MAX_TRIALS:

@@ -54,3 +54,21 @@ def test_dynamic_stops_at_the_target_or_at_the_longest_window():
     assert policy.decide(window(0), p(0.6, 0.4)).reason == "undecided"
     assert policy.abstain(window(0, final=False, ok=False)) is None
     assert policy.abstain(window(0, ok=False)).index is None
+
+
+def test_threshold_forgets_what_does_not_continue_but_keeps_its_silence():
+    settings = ThresholdDecision(threshold=0.7, smoothing=2, dwell=2, refractory_s=1.0)
+    policy = Threshold(settings, sfreq=100)
+    rows = [policy.decide(window(10 * k), p(0.1, 0.9)) for k in range(3)]
+    assert [bool(v) for v in rows] == [False, False, True]  # silent until sample 120
+    for k in range(3, 12):
+        assert policy.decide(window(10 * k), p(0.1, 0.9)) is None
+    policy.forget()
+    rows = [policy.decide(window(10 * k), p(0.3, 0.3, 0.4, 0.9)) for k in range(12, 15)]
+    assert [bool(v) for v in rows] == [False, False, True]
+
+
+def test_policies_without_a_past_have_nothing_to_forget():
+    for policy in (Each(), Dynamic(DynamicDecision())):
+        policy.forget()
+        assert policy.decide(window(0), p(0.2, 0.8)).index == 1

@@ -4,9 +4,11 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bci.config import QualityRules, WindowSettings
-from bci.types import Chunk, Flag, Marker
+from bci.types import Chunk, Flag, Marker, Quality
 from bci.windows import WindowCutter
 
 SFREQ = 100.0
@@ -98,7 +100,7 @@ def test_a_break_spoils_exactly_the_windows_that_contain_it():
     cut = cutter(length_s=0.5, hop_s=0.1)
     cut.add(Chunk(0, samples(0, 200)))
     windows = list(cut.due())
-    cut.break_at(200, 200, "lost")
+    cut.break_at(200, "lost")
     cut.add(Chunk(200, samples(200, 400)))
     windows += cut.due()
     assert [w.start for w in windows if not w.quality.ok] == [160, 170, 180, 190]
@@ -108,7 +110,7 @@ def test_skipped_samples_are_never_shown():
     cut = cutter(length_s=0.5, hop_s=0.1)
     cut.add(Chunk(0, samples(0, 200)))
     windows = list(cut.due())
-    cut.break_at(200, 5300, "backlog")
+    cut.break_at(5300, "backlog")
     cut.add(Chunk(5300, samples(5300, 5400)))
     windows += cut.due()
     bad = [w for w in windows if not w.quality.ok]
@@ -152,12 +154,107 @@ def test_memory_of_the_ledger_is_bounded():
     cut = cutter(length_s=0.5, hop_s=0.1)
     for start in range(0, 200_000, 10):
         cut.add(Chunk(start, samples(start, start + 10), (Flag(start, start + 3, "amplitude"),)))
+        cut.break_at(start + 10, "lost")  # twice before one sample
+        cut.break_at(start + 10, "lost")
         list(cut.due())
-    assert sum(len(runs) for runs in cut._ledger.runs.values()) < 1000
+    held = cut.ring.capacity // 10 + 1
+    assert sum(len(runs) for runs in cut._ledger.runs.values()) <= held
+    assert len(cut._ledger.breaks) <= held + 1
+
+
+FLAGS = st.builds(
+    lambda start, n, reason, channel, rejects: Flag(start, start + n, reason, channel, rejects),
+    st.integers(0, 60), st.integers(0, 15), st.sampled_from(["a", "b"]),
+    st.sampled_from([None, "Cz"]), st.booleans(),
+)  # fmt: skip
+
+
+@given(flags=st.lists(FLAGS, max_size=12), at=st.integers(0, 70), length=st.integers(1, 30))
+def test_quality_is_that_of_the_samples_one_by_one(flags, at, length):
+    """Flags of one kind may overlap, touch, and come in any order (two gates in one chain)."""
+    cut = WindowCutter(
+        WindowSettings(length_s=length / SFREQ, hop_s=0.01),
+        QualityRules(max_bad_fraction=0.3),
+        SFREQ,
+        3,
+    )
+    cut.add(Chunk(0, samples(0, 100), tuple(flags)))
+    window = next(w for w in cut.due() if w.start == at)
+    hit = [f for f in flags if any(f.start <= i < f.stop for i in range(at, at + length))]
+    bad = [
+        i for i in range(at, at + length) if any(f.start <= i < f.stop and f.rejects for f in hit)
+    ]
+    assert window.quality == Quality(
+        len(bad) / length <= 0.3,
+        tuple(sorted({f.reason for f in hit})),
+        tuple(sorted({f.channel for f in hit} - {None})),
+        len(bad) / length,
+    )
+
+
+def test_windows_of_one_channel_are_copies():
+    cut = WindowCutter(WindowSettings(length_s=0.5, hop_s=0.1), QualityRules(), SFREQ, 1)
+    windows = []
+    for start in range(0, 20_000, 100):
+        cut.add(Chunk(start, samples(start, start + 100)[:, :1]))
+        windows += cut.due()
+    for w in windows:
+        np.testing.assert_array_equal(w.data[0], np.arange(w.start, w.stop))
+
+
+def test_windows_over_a_gap_name_it_also_when_they_end_after_it():
+    cut = cutter(length_s=0.5, hop_s=0.1, rules=QualityRules(max_bad_fraction=1.0))
+    cut.add(Chunk(0, samples(0, 200)))
+    assert all(w.quality.ok for w in cut.due())
+    cut.break_at(5000, "backlog")
+    cut.add(Chunk(5000, samples(5000, 5200)))
+    bad = {w.start: w.quality for w in cut.due() if not w.quality.ok}
+    assert set(bad) == set(range(160, 5000, 10))
+    assert {q.reasons for q in bad.values()} == {("backlog",)}
+    assert [bad[start].bad_fraction for start in (160, 1000, 4990)] == [0.2, 1.0, 0.2]
+
+
+def test_samples_out_of_place_are_refused():
+    cut = cutter()
+    cut.add(Chunk(0, samples(0, 10)))
+    with pytest.raises(ValueError, match="sample 10 is expected, 12 comes"):
+        cut.add(Chunk(12, samples(12, 20)))
+
+
+@pytest.mark.parametrize("n_channels", [3, 200])
+def test_moments_begin_where_they_are_first_wanted(n_channels):
+    """Whether blocks pay (few channels) or not, and whatever was skipped before."""
+    x = np.random.default_rng(0).normal(size=(3000, n_channels))
+    cut = WindowCutter(WindowSettings(length_s=0.5, hop_s=0.25), QualityRules(), SFREQ, n_channels)
+    windows = []
+    for start in range(0, 3000, 75):
+        cut.want_moments = start < 700 or 1500 <= start < 2200 or start > 2250
+        flags = (Flag(start, start + 1, "x"),) if 900 < start < 1700 else ()
+        cut.add(Chunk(start, x[start : start + 75], flags))
+        windows += cut.due()
+    with_sums = [w for w in windows if w.moments is not None]
+    assert len(with_sums) > 50
+    for w in with_sums:
+        np.testing.assert_allclose(w.moments.second, w.data @ w.data.T, rtol=1e-9, atol=1e-9)
+        np.testing.assert_allclose(w.moments.first, w.data.sum(axis=1), rtol=1e-9, atol=1e-9)
+
+
+def test_trials_become_due_in_the_order_of_their_last_sample():
+    rng = np.random.default_rng(0)
+    cut = cutter(kind="growing", min_s=0.2, hop_s=0.15, length_s=0.6)
+    onsets = rng.integers(0, 900, 200).tolist()
+    for k, onset in enumerate(onsets):
+        cut.open_trial(Marker(0, onset, str(k)))
+    cut.add(Chunk(0, samples(0, 1000)))
+    windows = [(w.stop, w.start, int(w.marker.value)) for w in cut.due()]
+    assert windows == sorted(windows)
+    assert len(windows) == sum(o + n <= 1000 for o in onsets for n in (20, 35, 50, 60))
 
 
 def test_trials_are_bounded_and_counted():
     cut = cutter(kind="marker", length_s=0.5)
     for i in range(1200):
-        cut.open_trial(Marker(0, i, "x"))
+        cut.open_trial(Marker(0, 3000 - i, str(i)))
     assert cut.n_dropped_trials == 200
+    cut.add(Chunk(0, samples(0, 3050)))
+    assert [int(w.marker.value) for w in cut.due()] == list(range(1199, 199, -1))

@@ -5,7 +5,7 @@
     name: local
     seed: 42
     datasets:
-      - {kind: bci_iv_2b, root: ../shared/data/bci-iv-2b}
+      - {kind: bci_iv_2b, path: ../shared/data/bci-iv-2b}
     pipelines:
       MDM: {kind: mdm}                                     # a decoder of ours
       TS+SVM:                                              # any estimators, by import path
@@ -24,14 +24,13 @@ What a mistake is told with is that of a session's YAML: file, line, key, remedy
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationError, model_validator
 
 from bci import config as session_config
-from bci.benchmark import datasets
+from bci.benchmark.datasets import KINDS, DatasetSettings, find
 from bci.config import Settings
 from bci.errors import ConfigError, MissingDependency
 
@@ -161,11 +160,8 @@ EvaluationPart = Annotated[
 
 def _find_dataset(kind: str) -> type[Settings] | None:
     """Settings class of a data set, imported when it is asked for."""
-    if kind not in datasets.KINDS:
-        return None
-    module, _, name = datasets.KINDS[kind].partition(":")
     try:
-        return getattr(import_module(module), name)  # type: ignore[no-any-return]
+        return find(kind)
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("bci"):
             raise
@@ -178,12 +174,12 @@ def _find_dataset(kind: str) -> type[Settings] | None:
 def _dataset(value: Any) -> Any:
     if isinstance(value, Settings):
         return value
-    known = ", ".join(sorted(datasets.KINDS))
+    known = ", ".join(sorted(KINDS))
     if not isinstance(value, Mapping) or "kind" not in value:
         raise ValueError(f"every data set needs a 'kind': one of {known}")
     cls = _find_dataset(str(value["kind"]))
     if cls is None:
-        hint = session_config._did_you_mean(str(value["kind"]), datasets.KINDS)
+        hint = session_config._did_you_mean(str(value["kind"]), KINDS)
         raise ValueError(f"unknown data set kind '{value['kind']}'{hint}")
     return cls.model_validate(value)
 
@@ -193,9 +189,9 @@ class BenchmarkConfig(Settings):
 
     name: str = Field("benchmark", min_length=1)
     seed: int = Field(42, ge=0, le=2**32 - 1, description="of folds and of estimators")
-    datasets: tuple[
-        Annotated[SerializeAsAny[datasets.DatasetSettings], BeforeValidator(_dataset)], ...
-    ] = Field(min_length=1)
+    datasets: tuple[Annotated[SerializeAsAny[DatasetSettings], BeforeValidator(_dataset)], ...] = (
+        Field(min_length=1)
+    )
     pipelines: dict[str, Annotated[PipelineSettings, BeforeValidator(_long_form)]] = Field(
         min_length=1
     )
@@ -252,7 +248,11 @@ def _parts(data: Mapping[str, Any]) -> list[tuple[tuple[str | int, ...], type[Se
     found: list[tuple[tuple[str | int, ...], type[Settings], Any]] = []
     listed = data.get("datasets")
     for number, value in enumerate(listed if isinstance(listed, list) else []):
-        cls = _find_dataset(str(value["kind"])) if isinstance(value, dict) and "kind" in value else None
+        cls = (
+            _find_dataset(str(value["kind"]))
+            if isinstance(value, dict) and "kind" in value
+            else None
+        )
         if cls is not None:
             found.append((("datasets", number), cls, value))
     named = data.get("pipelines")

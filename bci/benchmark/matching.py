@@ -20,24 +20,26 @@ from bci.types import Decision
 RULES = """\
 1. A decision stands at the last raw sample that it rests on. It is an activation when its label \
 is none of the idle labels ({idle}); with an idle label it says that nothing is asked.
-2. A trial lasts from its marker for {stim_s:g} s of stimulation and {tolerance_s:g} s of \
-tolerance, but not into the next trial or rest, nor beyond the recording.
+2. A trial lasts from {reaction_s:g} s (reaction) after its marker to the end of its {stim_s:g} s \
+of stimulation and {tolerance_s:g} s (tolerance) more, but not into the next trial or rest, nor \
+beyond the recording. Marked rest begins with the same reaction and has no tolerance.
 3. The first activation in a trial decides it. Accuracy is the share of trials whose first \
 activation has the right label, of all trials; a trial without any (silent) is not right.
 4. A trial is a hit when any activation in it is right, the first such one being the hit; else a \
 miss. Every activation with a wrong label in a trial is an error, every right one after the hit a \
 repeat.
-5. An activation outside trials is a false activation, in rest (marked) as well as between trials; \
-it is called carried over when some of its evidence lies in a trial. Idle time is all time \
+5. An activation outside trials is a false activation, in rest (marked) as well as between trials. \
+It is called carried over when its window reaches into a trial, and late when it also says what \
+that trial asked for. Idle time is all time \
 outside trials from the end of the first window on. No activation, an idle label or an \
 abstention is right there.
 6. A decision without a label is an abstention, counted by its reasons; it neither hits nor errs.
 7. Time to decision goes from the marker to the end of the last sample of the evidence of the \
 first activation, right or wrong; computing time is reported apart.
 8. ITR is Wolpaw's at the accuracy of rule 3 with M = {n_classes}, the number of labels that are \
-not idle; a trial takes its time to decision, a silent one all of its span. With gaze shift \
-{gaze_shift_s:g} s are added to each trial. Of several sessions the mean of their ITRs is \
-reported, not the ITR of their mean.
+not idle; a trial takes its time to decision, a silent one all the time from its marker to its \
+end. With gaze shift {gaze_shift_s:g} s are added to each trial. Of several sessions the mean of \
+their ITRs is reported, not the ITR of their mean.
 9. Calibration compares the largest probability of each activation in a trial with whether it was \
 right, in {n_bins} bins of equal width; "with idle" also counts false activations, as wrong.
 10. Chance is 1/M: what guessing would reach that answers in every trial.
@@ -50,6 +52,10 @@ class Rules:
 
     Attributes
     ----------
+    reaction_s : float
+        Seconds after a trial's marker in which a decision cannot be an answer yet. With
+        reaction and tolerance of half a window a decision belongs to where most of its
+        evidence lies.
     tolerance_s : float
         Seconds after the stimulation during which a decision still belongs to the trial.
     gaze_shift_s : float
@@ -61,16 +67,18 @@ class Rules:
         Bins of the reliability curve.
     """
 
+    reaction_s: float = 0.0
     tolerance_s: float = 0.0
     gaze_shift_s: float = 0.5
     idle_labels: tuple[str, ...] = ("rest",)
     n_bins: int = 10
 
     def __post_init__(self) -> None:
-        if not (self.tolerance_s >= 0.0 and self.gaze_shift_s >= 0.0 and self.n_bins >= 1):
+        seconds = (self.reaction_s, self.tolerance_s, self.gaze_shift_s)
+        if not (min(seconds) >= 0.0 and self.n_bins >= 1):
             raise ConfigError(
-                "pseudo-online rules: tolerance_s and gaze_shift_s must be 0 or more and n_bins 1 "
-                f"or more, found {self.tolerance_s}, {self.gaze_shift_s} and {self.n_bins}"
+                "pseudo-online rules: reaction_s, tolerance_s and gaze_shift_s must be 0 or more "
+                f"and n_bins 1 or more; found {seconds} and {self.n_bins}"
             )
 
     def text(self, stim_s: float, n_classes: int) -> str:
@@ -78,6 +86,7 @@ class Rules:
         return RULES.format(
             idle=", ".join(self.idle_labels) or "none",
             stim_s=stim_s,
+            reaction_s=self.reaction_s,
             tolerance_s=self.tolerance_s,
             n_classes=n_classes,
             gaze_shift_s=self.gaze_shift_s,
@@ -87,8 +96,9 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Samples ``[start, stop)`` of a trial, or of rest (`label` None)."""
+    """Samples ``[start, stop)`` of a trial, or of rest (`label` None), and its marker's."""
 
+    onset: int
     start: int
     stop: int
     label: str | None
@@ -107,7 +117,7 @@ class Trial:
     decided_s, hit_s : float or None
         Seconds from the marker to the first activation, and to the first right one.
     span_s : float
-        How long the trial lasted, tolerance included.
+        From the marker to the end of the trial, tolerance included.
     n_errors, n_repeats : int
         Activations with a wrong label; right ones after the hit.
     """
@@ -125,13 +135,15 @@ class Trial:
 class FalseActivation:
     """A label that nobody asked for, at sample `at`.
 
-    `in_rest`: a marker said that it was rest. `carried`: some of its evidence lies in a trial.
+    `in_rest`: a marker said that it was rest. `carried`, `late`: its window reaches into a
+    trial, which asked for this very label.
     """
 
     label: str
     at: int
     in_rest: bool
     carried: bool
+    late: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +187,7 @@ def spans(
     idle: Sequence[str],
     n_samples: int,
     n_stim: int,
+    n_reaction: int,
     n_tolerance: int,
 ) -> list[Span]:
     """Trials and rests of a recording in order of time; none reaches into the next.
@@ -189,16 +202,18 @@ def spans(
         Marker values of rest.
     n_samples : int
         Length of the recording.
-    n_stim, n_tolerance : int
-        Length of the stimulation and what is added to a trial, in samples.
+    n_stim, n_reaction, n_tolerance : int
+        Length of the stimulation, and what is taken off and added to it, in samples.
     """
     known = sorted((onset, value) for onset, value in markers if value in labels or value in idle)
     found = []
     for (onset, value), (following, _) in pairwise([*known, (n_samples, "")]):
         rest = value in idle
-        stop = min(onset + n_stim + (0 if rest else n_tolerance), following, n_samples)
-        if stop > onset:
-            found.append(Span(onset, stop, None if rest else labels[value]))
+        start = onset + n_reaction
+        stop = onset + n_stim + (0 if rest else n_tolerance)
+        stop = min(stop, following + n_reaction, n_samples)
+        if stop > start:
+            found.append(Span(onset, start, stop, None if rest else labels[value]))
     return found
 
 
@@ -227,35 +242,30 @@ def match(
     place = _Places(found)
     located = [(decision, place.at(decision.last)) for decision in decisions]
     abstained = [d for d, _ in located if d.label is None]
-    reasons = Counter(reason for d in abstained for reason in d.quality.reasons or ("undecided",))
-    said_idle = [span for d, span in located if d.label is not None and d.label in idle_labels]
+    idle = [span for d, span in located if d.label is not None and d.label in idle_labels]
     activations = [
         (d, span) for d, span in located if d.label is not None and d.label not in idle_labels
     ]
-    inside: dict[int, list[Decision]] = {s.start: [] for s in found if s.label is not None}
-    for decision, span in activations:
-        if _asked(span) is not None:
-            inside[span.start].append(decision)  # type: ignore[union-attr]
-    false = [(d, span) for d, span in activations if _asked(span) is None]
-    idle, rest = _idle_samples(found, from_sample, n_samples)
+    answers = [(d, s) for d, s in activations if s is not None and s.label is not None]
+    false = [(d, s) for d, s in activations if _asked(s) is None]
+    idle_samples, rest_samples = _idle_samples(found, from_sample, n_samples)
     return Matched(
-        trials=tuple(_trial(s, inside[s.start], sfreq) for s in found if s.label is not None),
-        false=tuple(
-            FalseActivation(str(d.label), d.last, span is not None, place.touches_trial(d))
-            for d, span in false
+        trials=tuple(
+            _trial(span, [d for d, s in answers if s is span], sfreq)
+            for span in found
+            if span.label is not None
         ),
-        n_idle_right=sum(_asked(span) is None for span in said_idle),
-        n_idle_in_trials=sum(_asked(span) is not None for span in said_idle),
+        false=tuple(_false(d, in_rest=s is not None, near=place.touched(d)) for d, s in false),
+        n_idle_right=sum(_asked(s) is None for s in idle),
+        n_idle_in_trials=sum(_asked(s) is not None for s in idle),
         n_abstained=len(abstained),
-        abstentions=dict(reasons),
-        said=tuple(
-            (_confidence(d), d.label == _asked(span))
-            for d, span in activations
-            if _asked(span) is not None
+        abstentions=dict(
+            Counter(r for d in abstained for r in d.quality.reasons or ("undecided",))
         ),
+        said=tuple((_confidence(d), d.label == s.label) for d, s in answers),
         said_idle=tuple(_confidence(d) for d, _ in false),
-        idle_s=idle / sfreq,
-        rest_s=rest / sfreq,
+        idle_s=idle_samples / sfreq,
+        rest_s=rest_samples / sfreq,
     )
 
 
@@ -272,11 +282,16 @@ class _Places:
         i = bisect_right(self._starts, sample) - 1
         return self._found[i] if i >= 0 and sample < self._stops[i] else None
 
-    def touches_trial(self, decision: Decision) -> bool:
-        """Whether some of a decision's evidence lies in a trial."""
+    def touched(self, decision: Decision) -> set[str]:
+        """Labels of the trials into which a decision's window reaches."""
         i = bisect_right(self._stops, decision.first)
         j = bisect_right(self._starts, decision.last)
-        return any(span.label is not None for span in self._found[i:j])
+        return {span.label for span in self._found[i:j] if span.label is not None}
+
+
+def _false(decision: Decision, *, in_rest: bool, near: set[str]) -> FalseActivation:
+    label = str(decision.label)
+    return FalseActivation(label, decision.last, in_rest, bool(near), label in near)
 
 
 def _asked(span: Span | None) -> str | None:
@@ -292,14 +307,14 @@ def _trial(span: Span, activations: Sequence[Decision], sfreq: float) -> Trial:
     right = [d for d in activations if d.label == span.label]
 
     def seconds(decision: Decision) -> float:
-        return (decision.last + 1 - span.start) / sfreq
+        return (decision.last + 1 - span.onset) / sfreq
 
     return Trial(
         asked=span.label,
         first=activations[0].label if activations else None,
         decided_s=seconds(activations[0]) if activations else None,
         hit_s=seconds(right[0]) if right else None,
-        span_s=(span.stop - span.start) / sfreq,
+        span_s=(span.stop - span.onset) / sfreq,
         n_errors=len(activations) - len(right),
         n_repeats=max(0, len(right) - 1),
     )

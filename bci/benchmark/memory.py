@@ -46,10 +46,10 @@ class Recent:
             self._bytes -= freed
         return value
 
-    def clear(self) -> None:
-        """Forget everything."""
-        self._kept.clear()
-        self._bytes = 0
+    def drop(self, key: Hashable) -> None:
+        """Forget what is kept under `key`."""
+        if key in self._kept:
+            self._bytes -= self._kept.pop(key)[1]
 
 
 def _size(value: Any) -> int:
@@ -82,7 +82,6 @@ class FitMemory:
 
         `ignore` is what scikit-learn wants left out of the key, which is out anyway.
         """
-
         del ignore
 
         def remembered(transformer: Any, X: Any, y: Any, *args: Any, **kwargs: Any) -> T:

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
-import pandas as pd
 
-from bci.benchmark.report_data import CURVES, Panel, colours, first, groups, scored, spoken
+from bci.benchmark.report_data import Panel, colours, subject_point
 from bci.benchmark.report_intervals import mean_interval, score_interval
+from bci.benchmark.report_rows import CURVES, ONLINE, Row, grouped, known, scored, spoken
 from bci.benchmark.report_svg import Figure, Scale, shorten
 from bci.metrics import accuracy_interval, itr
 
 #: Seconds of gaze shift that the SSVEP literature adds to each selection.
 GAZE_S = 0.5
+_LENGTH = re.compile(r"[ _-]+(\d+(?:\.\d+)?) ?s(?= \(SIMULATED\)$|$)")
 _W, _H = 268.0, 190.0
 
 
@@ -46,6 +49,13 @@ class Facet:
     mean: Curve
     second: Curve = ()
 
+    @classmethod
+    def of(
+        cls, pipeline: str, colour: int, subjects: Mapping[str, Curve], second: Curve = ()
+    ) -> Facet:
+        """With the mean over subjects."""
+        return cls(pipeline, colour, subjects, _mean(list(subjects.values())), second)
+
 
 @dataclass(frozen=True)
 class Facets:
@@ -60,22 +70,19 @@ class Facets:
     chance: float = math.nan
 
 
-def learning_curves(frame: pd.DataFrame) -> Iterator[Facets]:
+def learning_curves(rows: Sequence[Row]) -> Iterator[Facets]:
     """Score against minutes of training data, by data set."""
-    rows = scored(frame[(frame["evaluation"] == CURVES) & frame["minutes_train"].notna()])
-    number = colours(frame)
-    for (dataset,), of_set in groups(rows, "dataset"):
-        metric = str(first(of_set["metric"], "accuracy"))
+    number = colours(rows)
+    good = [row for row in scored(rows) if row.evaluation == CURVES and row.minutes_train >= 0]
+    for dataset, of_set in grouped(good, lambda row: row.dataset).items():
+        metric = next((row.metric for row in of_set if row.metric), "accuracy")
         facets = tuple(
-            _facet(
-                pipeline, number[pipeline],
-                {s: _learning(r, metric) for (s,), r in groups(of_pipeline, "subject")},
-            )
-            for (pipeline,), of_pipeline in groups(of_set, "pipeline")
-        )  # fmt: skip
-        chance = float(first(of_set["chance"], math.nan))
+            Facet.of(pipeline, number[pipeline], _by_subject(some, partial(_learning, metric)))
+            for pipeline, some in grouped(of_set, lambda row: row.pipeline).items()
+        )
+        chance = next(iter(known(row.chance for row in of_set)), math.nan)
         lows = [k.low for f in facets for c in f.subjects.values() for k in c]
-        floor = max(0.0, math.floor(10 * min([*lows, chance if chance > 0 else 1.0])) / 10)
+        floor = max(0.0, math.floor(10 * min([*lows, *known([chance])])) / 10)
         percent = metric != "roc_auc"
         label = "accuracy, %" if percent else "area under the ROC curve"
         yield Facets(
@@ -83,23 +90,31 @@ def learning_curves(frame: pd.DataFrame) -> Iterator[Facets]:
         )
 
 
-def transfer_rates(frame: pd.DataFrame) -> Iterator[Facets]:
-    """Transfer rate against window length, where rows tell accuracy and length."""
-    rows = scored(frame[(frame["metric"] == "accuracy") & ~frame["evaluation"].isin((CURVES,))])
-    rows = rows[(rows["window_s"] > 0) & (rows["n_classes"] >= 2)]
-    number = colours(frame)
-    for (dataset, evaluation), of_set in groups(rows, "dataset", "evaluation"):
+def transfer_rates(rows: Sequence[Row]) -> Iterator[Facets]:
+    """Transfer rate against window length, where rows tell accuracy and several lengths.
+
+    Data sets that are named after their windows, "NAME 1.5 s", are one here.
+    """
+    number = colours(rows)
+    good = [
+        row
+        for row in scored(rows)
+        if row.evaluation not in (CURVES, ONLINE)
+        and (row.metric == "accuracy" and row.window_s > 0 and row.n_classes >= 2)
+    ]
+    for title, of_set in grouped(good, _family).items():
+        if len({row.window_s for row in of_set}) < 2:
+            continue
         facets = []
-        for (pipeline,), of_pipeline in groups(of_set, "pipeline"):
-            by_subject = {s: _rates(r, GAZE_S) for (s,), r in groups(of_pipeline, "subject")}
-            bare = [_rates(r, 0.0) for _, r in groups(of_pipeline, "subject")]
-            facets.append(_facet(pipeline, number[pipeline], by_subject, _mean(bare)))
+        for pipeline, some in grouped(of_set, lambda row: row.pipeline).items():
+            bare = _by_subject(some, partial(_rates, 0.0))
+            with_gaze = _by_subject(some, partial(_rates, GAZE_S))
+            second = _mean(list(bare.values()))
+            facets.append(Facet.of(pipeline, number[pipeline], with_gaze, second))
         tops = [k.high for f in facets for c in f.subjects.values() for k in c]
         tops += [k.y for f in facets for k in f.second]
-        yield Facets(
-            f"{dataset} · {spoken(evaluation)}", "window, s", "bit/min",
-            (0.0, 1.05 * max([*tops, 1.0])), False, tuple(facets),
-        )  # fmt: skip
+        y_range = (0.0, 1.05 * max([*tops, 1.0]))
+        yield Facets(title, "window, s", "bit/min", y_range, False, tuple(facets))
 
 
 def reliability(panel: Panel) -> Facets | None:
@@ -109,8 +124,7 @@ def reliability(panel: Panel) -> Facets | None:
     """
     facets = []
     for lane in panel.lanes:
-        rows = panel.rows[panel.rows["pipeline"] == lane.pipeline]
-        curve = _reliability([d.get("reliability") or [] for d in rows["parsed"]])
+        curve = _reliability([row.details.get("reliability") or [] for row in panel.of(lane)])
         facets.append(Facet(lane.pipeline, lane.colour, {}, curve))
     if not any(facet.mean for facet in facets):
         return None
@@ -132,12 +146,14 @@ def draw_facet(facets: Facets, facet: Facet, *, diagonal: bool = False) -> Figur
         for other in facets.facets:
             if other is not facet:
                 figure.path([(x(k.x), y(k.y)) for k in other.mean], "ghost")
-    for name, curve in facet.subjects.items():
-        figure.path([(x(k.x), y(k.y)) for k in curve], f"thin s{facet.colour % 7}")
+    for place, (name, curve) in enumerate(facet.subjects.items()):
+        aside = _aside(place, len(facet.subjects))
+        figure.path([(x(k.x) + aside, y(k.y)) for k in curve], f"thin s{facet.colour % 7}")
         for k in curve:
-            figure.line(x(k.x), y(k.low), x(k.x), y(k.high), "whisker")
+            at = x(k.x) + aside
+            figure.line(at, y(k.low), at, y(k.high), "whisker")
             told = f"{name}: {_tell(facets, k.y)} ({_tell(facets, k.low)}–{_tell(facets, k.high)})"
-            figure.dot(x(k.x), y(k.y), facet.colour, f"{told} at {k.x:g}")
+            figure.dot(at, y(k.y), facet.colour, f"{told} at {k.x:g}")
     figure.path([(x(k.x), y(k.y)) for k in facet.second], f"dashed s{facet.colour % 7}")
     figure.path([(x(k.x), y(k.y)) for k in facet.mean], f"thick s{facet.colour % 7}")
     for k in facet.mean:
@@ -149,10 +165,16 @@ def draw_facet(facets: Facets, facet: Facet, *, diagonal: bool = False) -> Figur
     return figure
 
 
-def _facet(
-    pipeline: str, colour: int, subjects: Mapping[str, Curve], second: Curve = ()
-) -> Facet:
-    return Facet(pipeline, colour, subjects, _mean(list(subjects.values())), second)
+def _family(row: Row) -> str:
+    """Data set without the length of its windows, and evaluation."""
+    dataset, found = row.dataset, _LENGTH.search(row.dataset)
+    if found is not None and math.isclose(float(found[1]), row.window_s, rel_tol=1e-3):
+        dataset = dataset[: found.start()] + dataset[found.end() :]
+    return f"{dataset} · {spoken(row.evaluation)}"
+
+
+def _by_subject(rows: Sequence[Row], curve: Callable[[Sequence[Row]], Curve]) -> dict[str, Curve]:
+    return {s: curve(some) for s, some in grouped(rows, lambda row: row.subject).items()}
 
 
 def _mean(curves: Sequence[Curve]) -> Curve:
@@ -165,24 +187,23 @@ def _mean(curves: Sequence[Curve]) -> Curve:
     return tuple(knots)
 
 
-def _learning(rows: pd.DataFrame, metric: str) -> Curve:
+def _learning(metric: str, rows: Sequence[Row]) -> Curve:
     """One subject's curve; repeats share trials, so the interval counts one test set only."""
     knots = []
-    minutes = rows["minutes_train"].round(2)
-    for x, group in rows.groupby(minutes, sort=True):
-        y = float(group["score"].mean())
-        n = int(group["n_test"].fillna(0).max())
-        knots.append(Knot(float(str(x)), y, *score_interval(metric, y, 0, n)))
+    for x, some in sorted(grouped(rows, lambda row: round(row.minutes_train, 2)).items()):
+        y = float(np.mean([row.score for row in some]))
+        n = int(max(row.n_test for row in some))
+        knots.append(Knot(x, y, *score_interval(metric, y, 0, n)))
     return tuple(knots)
 
 
-def _rates(rows: pd.DataFrame, gaze_s: float) -> Curve:
+def _rates(gaze_s: float, rows: Sequence[Row]) -> Curve:
+    """One subject's transfer rates, at its accuracy and at both ends of its interval."""
     knots = []
-    for length, group in rows.groupby("window_s", sort=True):
-        seconds, p = float(str(length)), float(group["score"].mean())
-        n, m = int(group["n_test"].fillna(0).sum()), int(group["n_classes"].iloc[0])
-        ends = accuracy_interval(round(p * n), n)
-        low, y, high = (itr(v, m, seconds + gaze_s) for v in (ends[0], p, ends[1]))
+    for seconds, some in sorted(grouped(rows, lambda row: row.window_s).items()):
+        point = subject_point("", some, "accuracy", math.nan)
+        m = int(some[0].n_classes)
+        low, y, high = (itr(p, m, seconds + gaze_s) for p in (point.low, point.value, point.high))
         knots.append(Knot(seconds, y, low, high))
     return tuple(knots)
 
@@ -191,7 +212,7 @@ def _reliability(tables: Sequence[Sequence[Sequence[float]]]) -> Curve:
     entries = [entry for table in tables for entry in table if len(entry) == 3 and entry[2] > 0]
     knots = []
     for decile in range(10):
-        here = [e for e in entries if min(9, int(10 * e[0])) == decile]
+        here = [e for e in entries if max(0, math.ceil(10 * e[0]) - 1) == decile]
         n = round(sum(e[2] for e in here))
         if n:
             hits = round(sum(e[1] * e[2] for e in here))
@@ -220,6 +241,11 @@ def _axes(figure: Figure, facets: Facets, x: Scale, y: Scale, diagonal: bool) ->
     figure.line(x.start, y.start, x.stop, y.start, "zero")
     figure.text((x.start + x.stop) / 2, y.start + 36, facets.x_label, "axis", "middle")
     figure.text_up(12, (y.start + y.stop) / 2, facets.y_label, "axis")
+
+
+def _aside(place: int, n: int) -> float:
+    """Pixels that subject `place` of `n` stands aside, so that intervals don't hide each other."""
+    return (place - (n - 1) / 2) * min(2.4, 16.0 / n)
 
 
 def _tell(facets: Facets, value: float) -> str:

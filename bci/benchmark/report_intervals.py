@@ -77,8 +77,7 @@ def chance_band(metric: str, chance: float, n_positive: int, n: int) -> Interval
     if metric == "roc_auc":
         half = 1.96 * _auc_null_sd(n_positive, n)
         return max(0.0, chance - half), min(1.0, chance + half)
-    low, high = binom.ppf((0.025, 0.975), n, chance)
-    return float(low) / n, float(high) / n
+    return float(binom.ppf(0.025, n, chance)) / n, float(binom.ppf(0.975, n, chance)) / n
 
 
 def beats_chance(metric: str, score: float, chance: float, n_positive: int, n: int) -> bool:
@@ -107,19 +106,6 @@ def rate_interval(count: int, duration: float, level: float = 0.95) -> Interval:
     tail = 0.5 * (1 - level)
     low = 0.0 if count == 0 else float(chi2.ppf(tail, 2 * count)) / 2
     return low / duration, float(chi2.ppf(1 - tail, 2 * count + 2)) / 2 / duration
-
-
-def effect_interval(effect: float, n: int, level: float = 0.95) -> Interval:
-    """Interval of a paired standardised difference, mean over SD, large-sample [1]_.
-
-    References
-    ----------
-    .. [1] Hedges, Olkin (1985). Statistical Methods for Meta-Analysis.
-    """
-    if n < 2 or not math.isfinite(effect):
-        return UNKNOWN
-    half = float(ndtri(0.5 + 0.5 * level)) * math.sqrt(1 / n + effect**2 / (2 * n))
-    return effect - half, effect + half
 
 
 def _both_classes(n_positive: int, n: int) -> tuple[int, int]:

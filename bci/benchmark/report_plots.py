@@ -1,4 +1,4 @@
-"""Figures of scores: strips by subject, pairs of pipelines, effects across data sets."""
+"""Figures of scores: strips by subject, and pairs of pipelines."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from bci.benchmark.report_data import Lane, Panel, Point
+from bci.benchmark.report_forest import MAX_PAIRS
 from bci.benchmark.report_intervals import UNKNOWN, Interval
-from bci.benchmark.report_statistics import Effect, Pair
 from bci.benchmark.report_svg import CHARACTER, Figure, Scale, shorten
 
 WIDTH = 900.0
-#: More pairs than this, and only those with the best pipeline are drawn.
-MAX_PAIRS = 15
 _SIDE = 196.0
+_BOLD = 1.13 * CHARACTER
 
 
 @dataclass(frozen=True)
@@ -46,12 +45,12 @@ def value_axis(label: str, lanes: Sequence[Lane], digits: int) -> Axis:
 
 def strips(title: str, lanes: Sequence[Lane], axis: Axis) -> Figure:
     """One lane for each pipeline, in it every subject with an interval, and the mean's."""
-    left = 16 + CHARACTER * max((min(len(lane.label), 30) for lane in lanes), default=0)
+    left = 20 + _BOLD * max((min(len(lane.label), 30) for lane in lanes), default=0)
     heights = [_lane_height(lane) for lane in lanes]
     top, bottom = 46.0, 46.0 + sum(heights)
     figure = Figure(WIDTH, bottom + 44, f"{title}: {axis.label} by subject")
     scale = Scale(axis.low, axis.high, left, WIDTH - 168)
-    figure.text(0, 16, title, "title")
+    figure.text(0, 16, shorten(title, 96), "title", title=title)
     _chance(figure, scale, axis, top, bottom)
     for tick in scale.ticks():
         figure.line(scale(tick), top, scale(tick), bottom, "grid")
@@ -66,7 +65,7 @@ def strips(title: str, lanes: Sequence[Lane], axis: Axis) -> Figure:
 
 
 def pairs(panel: Panel) -> list[tuple[Lane, Lane]]:
-    """Pipelines to set against each other: all pairs, or the best with the rest."""
+    """Pipelines to set against each other: all pairs, or the best with the rest where many."""
     lanes = [lane for lane in panel.lanes if lane.points]
     all_pairs = list(combinations(lanes, 2))
     if len(all_pairs) <= MAX_PAIRS:
@@ -78,7 +77,8 @@ def pairs(panel: Panel) -> list[tuple[Lane, Lane]]:
 def pair_plot(panel: Panel, one: Lane, two: Lane) -> Figure:
     """Each subject a mark with both intervals; below the diagonal the first wins."""
     axis = score_axis(panel)
-    left, top = 46.0, 40.0
+    simulated = "SIMULATED" in panel.dataset
+    left, top = 46.0, 58.0 if simulated else 40.0
     figure = Figure(left + _SIDE + 8, top + _SIDE + 42, f"{one.label} against {two.label}")
     x = Scale(axis.low, axis.high, left, left + _SIDE)
     y = Scale(axis.low, axis.high, top + _SIDE, top)
@@ -90,61 +90,14 @@ def pair_plot(panel: Panel, one: Lane, two: Lane) -> Figure:
     for a, b in shared:
         told = f"{a.name}: {axis.tell(a.value)} against {axis.tell(b.value)}"
         figure.mark(x(a.value), y(b.value), one.colour, title=told)
-    figure.text(left, 12, _wins(one, shared), "small", title=one.label)
-    figure.text(left, 28, _wins(two, [(b, a) for a, b in shared]), "small", title=two.label)
+    figure.text(left, top - 28, _wins(one, shared), "small", title=one.label)
+    figure.text(left, top - 12, _wins(two, [(b, a) for a, b in shared]), "small", title=two.label)
     name_one, name_two = shorten(one.label, 27), shorten(two.label, 27)
     figure.text(left + _SIDE / 2, top + _SIDE + 34, name_one, "axis", "middle", one.label)
-    figure.text_up(12, top + _SIDE / 2, name_two, "axis", two.label)
-    if "SIMULATED" in panel.dataset:
-        figure.text(left + _SIDE - 4, top + _SIDE - 6, "SIMULATED", "sim", "end")
+    figure.text_up(12, top + _SIDE / 2, name_two, "axis", title=two.label)
+    if simulated:
+        figure.text(left, 12, "SIMULATED", "sim")
     return figure
-
-
-def forest(pair: Pair) -> Figure:
-    """Effect of one pipeline over another, data set by data set, and over all."""
-    rows: list[tuple[str, Effect, bool]] = [(e.dataset, e, False) for e in pair.effects]
-    if pair.pooled is not None:
-        rows.append((f"all: {pair.pooled.dataset}", pair.pooled, True))
-    left, height = 210.0, 22.0
-    top, bottom = 46.0, 46.0 + height * len(rows)
-    figure = Figure(560, bottom + 54, f"effect of {pair.one} over {pair.two}")
-    ends = [abs(v) for _, e, _ in rows for v in (e.effect, e.low, e.high) if math.isfinite(v)]
-    reach = max(1.0, min(4.0, 1.05 * max(ends, default=1.0)))
-    scale = Scale(-reach, reach, left, 420)
-    for tick in scale.ticks(5):
-        css = "zero" if abs(tick) < 1e-9 else "grid"
-        figure.line(scale(tick), top, scale(tick), bottom, css)
-        figure.text(scale(tick), bottom + 16, f"{tick:g}", "tick", "middle")
-    figure.text(0, 14, shorten(pair.title, 84), "title", title=pair.title)
-    figure.text(430, 34, "effect, p, subjects", "small")
-    figure.text(scale(0) - 8, bottom + 34, f"← {shorten(pair.two, 24)}", "axis", "end")
-    figure.text(scale(0) + 8, bottom + 34, f"{shorten(pair.one, 24)} →", "axis", "start")
-    figure.text(scale(0), bottom + 50, "mean difference / SD of differences", "small", "middle")
-    for k, (name, effect, pooled) in enumerate(rows):
-        _effect_row(figure, scale, name, effect, pooled, top + height * (k + 0.5))
-    return figure
-
-
-def _effect_row(
-    figure: Figure, scale: Scale, name: str, effect: Effect, pooled: bool, y: float
-) -> None:
-    figure.text(0, y + 4, shorten(name, 30), "name" if pooled else "", title=name)
-    if not math.isfinite(effect.effect):
-        figure.text(scale(0) + 6, y + 4, "not defined", "small")
-        return
-    if math.isfinite(effect.low):
-        figure.line(scale(effect.low), y, scale(effect.high), y, "bar strong" if pooled else "bar")
-    told = f"{name}: effect {effect.effect:.2f}, p = {tell_p(effect.p)}, n = {effect.n_subjects}"
-    figure.mark(scale(effect.effect), y, 3 if pooled else 0, r=4.5 if pooled else 3.5, title=told)
-    numbers = f"{effect.effect:+.2f}  {tell_p(effect.p)}  n {effect.n_subjects}"
-    figure.text(430, y + 4, numbers, "small")
-
-
-def tell_p(p: float) -> str:
-    """A p value, never told finer than it can be trusted."""
-    if not math.isfinite(p):
-        return "–"
-    return "< 0.0001" if p < 1e-4 else f"{p:.2g}" if p < 0.1 else f"{p:.2f}"
 
 
 def _lane_height(lane: Lane) -> float:
@@ -156,9 +109,7 @@ def _step(lane: Lane) -> float:
     return 9.0 if n <= 12 else 6.5 if n <= 25 else 4.5
 
 
-def _lane(
-    figure: Figure, scale: Scale, axis: Axis, lane: Lane, top: float, height: float
-) -> None:
+def _lane(figure: Figure, scale: Scale, axis: Axis, lane: Lane, top: float, height: float) -> None:
     middle = top + height / 2
     figure.text(0, middle + 4, shorten(lane.label, 30), "name", title=lane.label)
     for k, point in enumerate(lane.points):
@@ -174,14 +125,12 @@ def _lane(
     y = top + height - 11
     told = f"mean {axis.tell(lane.mean)} ({_between(axis, low, high)})"
     figure.line(scale(low), y, scale(high), y, f"bar strong s{lane.colour % 7}")
-    figure.mark(scale(lane.mean), y, 3, r=4.5, title=told)
+    figure.mean(scale(lane.mean), y, told)
     figure.text(right, middle, told)
     figure.text(right, middle + 15, f"{reached} subjects", "small")
 
 
-def _point(
-    figure: Figure, scale: Scale, axis: Axis, colour: int, point: Point, y: float
-) -> None:
+def _point(figure: Figure, scale: Scale, axis: Axis, colour: int, point: Point, y: float) -> None:
     if math.isfinite(point.low) and math.isfinite(point.high):
         figure.line(scale(point.low), y, scale(point.high), y, "bar")
     told = f"{point.name}: {axis.tell(point.value)} ({_between(axis, point.low, point.high)})"
@@ -214,7 +163,7 @@ def _chance(figure: Figure, scale: Scale, axis: Axis, top: float, bottom: float)
 
 
 def _frame(figure: Figure, x: Scale, y: Scale, axis: Axis) -> None:
-    for tick in x.ticks(4):
+    for tick in x.ticks(5):
         figure.line(x(tick), y.start, x(tick), y.stop, "grid")
         figure.line(x.start, y(tick), x.stop, y(tick), "grid")
         figure.text(x(tick), y.start + 16, _short(axis, tick), "tick", "middle")

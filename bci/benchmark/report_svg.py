@@ -36,6 +36,7 @@ class Scale:
     stop: float
 
     def __call__(self, value: float) -> float:
+        """Pixel of a value."""
         share = (min(max(value, self.low), self.high) - self.low) / (self.high - self.low)
         return self.start + share * (self.stop - self.start)
 
@@ -116,36 +117,47 @@ class Figure:
             f"{_title(title)}{escape(text)}</text>"
         )
 
-    def text_up(self, x: float, y: float, text: str, css: str = "", title: str = "") -> None:
-        """One line of text, centred at a point and read from below."""
+    def text_up(
+        self, x: float, y: float, text: str, css: str = "", anchor: str = "middle", title: str = ""
+    ) -> None:
+        """One line of text, read upwards."""
         self._parts.append(
             f'<text class="{css}" transform="translate({number(x)} {number(y)})rotate(-90)"'
-            f' text-anchor="middle">{_title(title)}{escape(text)}</text>'
+            f' text-anchor="{anchor}">{_title(title)}{escape(text)}</text>'
         )
 
     def mark(
-        self, x: float, y: float, series: int, *, solid: bool = True, r: float = 3.0, title: str = ""
+        self,
+        x: float,
+        y: float,
+        series: int,
+        *,
+        solid: bool = True,
+        r: float = 3.2,
+        title: str = "",
     ) -> None:
         """The mark of series number `series`: its colour and shape; hollow unless `solid`."""
         css = f"mark c{series % N_COLOURS}" + ("" if solid else " hollow")
-        shape, at = _SHAPES[series % len(_SHAPES)], f"{number(x)} {number(y)}"
+        self._shape(_SHAPES[series % len(_SHAPES)], css, (x, y), r, title)
+
+    def mean(self, x: float, y: float, title: str) -> None:
+        """The mark of a mean."""
+        self._shape("diamond", "mark mean", (x, y), 4.5, title)
+
+    def dot(self, x: float, y: float, series: int, title: str) -> None:
+        """A small mark, for the members of a crowd."""
+        self._shape("circle", f"mark c{series % N_COLOURS}", (x, y), 1.8, title)
+
+    def _shape(self, shape: str, css: str, at: tuple[float, float], r: float, title: str) -> None:
+        x, y = map(number, at)
         if shape == "circle":
-            cx, cy = at.split()
-            start, end = f'<circle class="{css}" cx="{cx}" cy="{cy}" r="{number(r)}"', "circle"
+            start, end = f'<circle class="{css}" cx="{x}" cy="{y}" r="{number(r)}"', "circle"
         else:
             d = _OUTLINES[shape].format(
                 r=number(0.85 * r), d=number((1.7 if shape == "square" else 1.25) * r)
             )
-            start, end = f'<path class="{css}" transform="translate({at})" d="{d}"', "path"
+            start, end = f'<path class="{css}" transform="translate({x} {y})" d="{d}"', "path"
         self._parts.append(f"{start}>{_title(title)}</{end}>")
-
-    def dot(self, x: float, y: float, series: int, title: str) -> None:
-        """A small mark, for the members of a crowd."""
-        css = f"mark c{series % N_COLOURS}"
-        self._parts.append(
-            f'<circle class="{css}" cx="{number(x)}" cy="{number(y)}" r="1.8">'
-            f"{_title(title)}</circle>"
-        )
 
     def __html__(self) -> str:
         label = escape(self._label, quote=True)

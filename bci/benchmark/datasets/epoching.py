@@ -62,9 +62,7 @@ def cut(recording: Recording, scheme: Scheme, settings: EpochSettings) -> Cut:
     sfreq = recording.info.sfreq
     picks, names = _pick(recording, settings.channels)
     data = np.ascontiguousarray(recording.data[:, picks].T, dtype=np.float64)  # (channel, time)
-    offset, n_times = round(settings.tmin * sfreq), round(
-        (settings.tmax - settings.tmin) * sfreq
-    )
+    offset, n_times = round(settings.tmin * sfreq), round((settings.tmax - settings.tmin) * sfreq)
     opened = scheme.opened(recording)
     starts = np.array([o.onset + offset for o in opened], dtype=np.int64)
     trials = np.arange(len(opened), dtype=np.int64) // scheme.epochs_per_trial

@@ -23,7 +23,7 @@ from pydantic import Field
 
 from bci.benchmark.datasets.recorded import Part, RecordedDataset, files
 from bci.benchmark.datasets.scheme import Scheme
-from bci.benchmark.datasets.settings import FolderSettings
+from bci.benchmark.datasets.settings import Filters, FolderSettings, end, filters, start
 from bci.electrodes import canonical
 from bci.errors import SourceError
 from bci.sources.files import Recording, load_recording
@@ -52,9 +52,9 @@ class PhysionetSettings(FolderSettings):
         "left_right_imagery",
         description="fists left or right, or both hands or both feet; imagined or executed",
     )
-    tmin: float = Field(0.5, ge=-60, le=600, description="start, seconds after the cue")
-    tmax: float = Field(3.5, ge=-60, le=600, description="end (exclusive), seconds after it")
-    filters: FolderSettings.model_fields["filters"].annotation = ()  # type: ignore[valid-type]
+    filters: Filters = filters((8, 32))
+    tmin: float = start(0.5)
+    tmax: float = end(3.5)
 
     def build(self) -> Physionet:
         """Make the data set."""

@@ -99,9 +99,7 @@ class RecordedDataset(ABC):
                 sessions.setdefault(session, []).append(found)
         if not sessions:
             raise no_epochs(seen, self._scheme, f"{self.name}, subject {subject}")
-        return [
-            joined(self.name, subject, session, runs) for session, runs in sessions.items()
-        ]
+        return [joined(self.name, subject, session, runs) for session, runs in sessions.items()]
 
     def continuous(self, subject: str) -> list[ContinuousSession]:
         """Recordings of a subject; runs of one session bear its name, as its epochs do."""
@@ -191,9 +189,7 @@ def files(folder: Path, patterns: Sequence[str], what: str) -> list[Path]:
     return found_files
 
 
-def of_subject(
-    dataset: str, parts: Mapping[str, Sequence[Part]], subject: str
-) -> Sequence[Part]:
+def of_subject(dataset: str, parts: Mapping[str, Sequence[Part]], subject: str) -> Sequence[Part]:
     """Recordings of one subject.
 
     Raises

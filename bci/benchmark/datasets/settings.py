@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
@@ -24,6 +24,7 @@ def _band(band: tuple[float | None, float | None]) -> tuple[float | None, float 
 Edge = Annotated[float, Field(gt=0)] | None
 #: Lower and upper edge in Hz; null: open on that side.
 Band = Annotated[tuple[Edge, Edge], AfterValidator(_band)]
+Filters = tuple[Band, ...]
 #: A subject by its name, or by the number in its name.
 SubjectName = Annotated[str, StringConstraints(min_length=1)] | Annotated[int, Field(ge=0)]
 
@@ -44,17 +45,32 @@ class DatasetSettings(Settings):
         raise TypeError(f"{type(self).__name__} does not say how to build its data set")
 
 
-class EpochSettings(DatasetSettings):
-    """How epochs are cut out of continuous recordings."""
-
-    filters: tuple[Band, ...] = Field(
-        (),
+def filters(*default: tuple[float, float]) -> Any:
+    """Field for the bands of a data set."""
+    return Field(
+        default,
         description="bands in Hz, each a 4th-order Butterworth filter run forwards and backwards "
         "(zero phase) over the whole recording, as MOABB does offline; the channels of several "
         "bands are stacked; empty: unfiltered",
     )
-    tmin: float = Field(0.0, ge=-60, le=600, description="start, seconds after the marker")
-    tmax: float = Field(1.0, ge=-60, le=600, description="end (exclusive), seconds after it")
+
+
+def start(default: float) -> Any:
+    """Field for the start of an epoch."""
+    return Field(default, ge=-60, le=600, description="start, seconds after the marker")
+
+
+def end(default: float) -> Any:
+    """Field for the end of an epoch."""
+    return Field(default, ge=-60, le=600, description="end (exclusive), seconds after the marker")
+
+
+class EpochSettings(DatasetSettings):
+    """How epochs are cut out of continuous recordings."""
+
+    filters: Filters = filters()
+    tmin: float = start(0.0)
+    tmax: float = end(1.0)
     resample: float | None = Field(
         None, gt=0, description="sampling rate of the epochs, Hz; null: that of the recording"
     )

@@ -25,7 +25,7 @@ from pydantic import Field
 
 from bci.benchmark.datasets.recorded import Part, RecordedDataset, files
 from bci.benchmark.datasets.scheme import Scheme
-from bci.benchmark.datasets.settings import FolderSettings
+from bci.benchmark.datasets.settings import Filters, FolderSettings, end, filters, start
 from bci.sources.files import Recording, load_recording
 
 #: Marker of rest, and of the flickers with their label.
@@ -38,8 +38,9 @@ class SsvepExoSettings(FolderSettings):
     """SSVEP of nine people, 13, 17, 21 Hz and rest (Kalunga et al. 2016)."""
 
     kind: Literal["ssvep_exo"] = "ssvep_exo"
-    tmin: float = Field(2.0, ge=-60, le=600, description="start, seconds after the marker")
-    tmax: float = Field(5.0, ge=-60, le=600, description="end (exclusive), seconds after it")
+    filters: Filters = filters((7, 45))
+    tmin: float = start(2.0)
+    tmax: float = end(5.0)
     rest: bool = Field(True, description="whether rest is a class")
 
     def build(self) -> SsvepExo:

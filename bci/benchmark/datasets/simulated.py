@@ -1,0 +1,160 @@
+"""Simulated sets: SSVEP with 12 and 40 targets, motor imagery of 2 and 4 classes.
+
+The participants are those of `bci.paradigms.subject` (four classes: of
+`four_class`), drawn from the seed; sessions of one participant follow each
+other without a new fitting of the cap. Targets are modulated in frequency and
+phase together (JFPM). Figures reached here say that software works, not how
+well a person would do, and the name says "simulated" everywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from pydantic import Field, model_validator
+
+from bci.benchmark.data import ParadigmName
+from bci.benchmark.datasets.recorded import Part, RecordedDataset, chosen
+from bci.benchmark.datasets.scheme import Scheme
+from bci.benchmark.datasets.settings import EpochSettings
+from bci.paradigms import imagery, speller, timetable
+from bci.sources.files import Recording, place_markers, regular_stamps
+from bci.types import FloatArray, StreamInfo
+
+SFREQ = 250.0
+#: Seeds of one set's participants; another set's begin after so many.
+MAX_SUBJECTS = 1000
+TARGETS = {"ssvep12": speller.TARGETS_12, "ssvep40": speller.TARGETS_40}
+HANDS = imagery.HANDS
+FOUR = ("left", "right", "feet", "rest")
+TITLES = {
+    "ssvep12": "simulated SSVEP, 12 targets",
+    "ssvep40": "simulated SSVEP, 40 targets",
+    "imagery2": "simulated imagery, 2 classes",
+    "imagery4": "simulated imagery, 4 classes",
+}
+SSVEP_DEFAULTS: dict[str, Any] = {"filters": [[7, 90]], "tmax": 2.0, "n_per_class": 6}
+IMAGERY_DEFAULTS: dict[str, Any] = {"filters": [[8, 32]], "tmin": 0.5, "tmax": 3.5}
+
+
+class SimulatedSetSettings(EpochSettings):
+    """Simulated participants who do cued trials."""
+
+    kind: Literal["simulated"] = "simulated"
+    paradigm: Literal["ssvep12", "ssvep40", "imagery2", "imagery4"] = Field(
+        "ssvep12",
+        description="speller with 12 or 40 targets (7-90 Hz, 0 to 2 s, 6 trials a class), or "
+        "imagery of the hands, or of hands, feet and rest (8-32 Hz, 0.5 to 3.5 s, 20 trials)",
+    )
+    n_subjects: int = Field(4, ge=1, le=MAX_SUBJECTS, description="participants")
+    n_sessions: int = Field(2, ge=1, le=100, description="sessions of each participant")
+    n_per_class: int = Field(20, ge=2, le=1000, description="trials of each class in a session")
+    snr: float = Field(
+        1.0, ge=0, description="SNR of the responses, as a multiple of a typical person's"
+    )
+    seed: int = Field(0, ge=0, le=10**6, description="of the participants and all that is random")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_paradigm(cls, data: Any) -> Any:
+        if isinstance(data, Mapping):
+            speller = str(data.get("paradigm", "ssvep12")).startswith("ssvep")
+            return {**(SSVEP_DEFAULTS if speller else IMAGERY_DEFAULTS), **data}
+        return data
+
+    def build(self) -> SimulatedSet:
+        """Make the data set."""
+        return SimulatedSet(self)
+
+
+class Participant(Protocol):
+    """Who sees markers and has an EEG."""
+
+    ch_names: tuple[str, ...]
+
+    def see(self, value: str, index: int | None = None) -> None:
+        """Take notice of a marker."""
+        ...
+
+    def generate(self, n: int) -> FloatArray:
+        """Give the next samples, shape (n, n_channels), µV."""
+        ...
+
+
+class SimulatedSet(RecordedDataset):
+    """Recordings made when they are asked for, the same each time."""
+
+    simulated = True
+    _settings: SimulatedSetSettings
+
+    def __init__(self, settings: SimulatedSetSettings) -> None:
+        scheme, kind = _scheme(settings.paradigm)
+        super().__init__(settings, TITLES[settings.paradigm], kind, scheme)
+        if "simulated" not in self.name.casefold():
+            self.name = f"{self.name} (simulated)"
+
+    def parts(self) -> Mapping[str, Sequence[Part]]:
+        """Participants "01" and so on; there are no files."""
+        return {f"{k:02d}": [] for k in range(1, self._settings.n_subjects + 1)}
+
+    def load(self, part: Part) -> Recording:
+        """There is nothing to read."""
+        raise TypeError("simulated recordings are made, not read")
+
+    def recordings(self, subject: str) -> Iterator[tuple[str, Recording]]:
+        """Sessions of a participant, one after the other."""
+        asked = self._settings
+        (subject,) = chosen(self.name, list(self.parts()), [subject])
+        seed = asked.seed * MAX_SUBJECTS + int(subject) - 1
+        person, table = _person(asked, seed), _timetable(asked, self.classes, seed)
+        trials, start = table.trials(), 0
+        for session in range(1, asked.n_sessions + 1):
+            wanted = list(islice(trials, asked.n_per_class * len(self.classes)))
+            stop = round(wanted[-1].stop_s * SFREQ)
+            markers = [(round(m.t * SFREQ), m.value) for m in timetable.markers(wanted)]
+            for index, value in markers:
+                person.see(value, index)
+            data = person.generate(stop - start)
+            stamps = regular_stamps(len(data), SFREQ)
+            names = person.ch_names
+            info = StreamInfo(self.name, SFREQ, names, ("eeg",) * len(names))
+            placed = place_markers(((i - start, value) for i, value in markers), stamps, [])
+            path = Path(f"simulated-{asked.paradigm}-{seed}-{session}")
+            yield str(session), Recording(path, info, data, stamps, placed)
+            start = stop
+
+
+def _scheme(paradigm: str) -> tuple[Scheme, ParadigmName]:
+    """Trials begin with the cue; epochs with the flicker, or with imagery (at the cue)."""
+    if paradigm in TARGETS:
+        cues = {timetable.CUE + target.label: target.label for target in TARGETS[paradigm]}
+        times = speller.SpellerTimetable(())
+        on = frozenset({timetable.STIM_ON})
+        return Scheme(cues, times.cue_s + times.stim_s, openers=on), "ssvep"
+    cues = {timetable.CUE + label: label for label in (HANDS if paradigm == "imagery2" else FOUR)}
+    idle = (timetable.FIXATION, timetable.CUE + "rest")
+    on = frozenset({timetable.IMAGERY_ON})
+    return Scheme(cues, imagery.ImageryTimetable().imagery_s, idle, on), "imagery"
+
+
+def _person(asked: SimulatedSetSettings, seed: int) -> Participant:
+    from bci.benchmark.datasets.four_class import FourClassSubject
+    from bci.paradigms.subject import CENTRAL, OCCIPITAL, SimulatedSubject
+
+    if asked.paradigm == "imagery4":
+        return FourClassSubject(snr=asked.snr, sfreq=SFREQ, seed=seed)
+    targets = TARGETS.get(asked.paradigm, ())
+    names = OCCIPITAL if targets else CENTRAL
+    return SimulatedSubject(targets, snr=asked.snr, sfreq=SFREQ, ch_names=names, seed=seed)
+
+
+def _timetable(
+    asked: SimulatedSetSettings, labels: tuple[str, ...], seed: int
+) -> timetable.Timetable:
+    if asked.paradigm in TARGETS:
+        return speller.SpellerTimetable(labels, seed=seed)
+    # one block a session: nothing but the whole session is balanced
+    return imagery.ImageryTimetable(labels, trials_per_label=asked.n_per_class, seed=seed)

@@ -1,0 +1,171 @@
+"""A benchmark's report: one self-contained page, a summary in Markdown, a table as CSV.
+
+::
+
+    report.py             what is written, and where
+    report_rows.py        rows of the results frame, completed and put in order
+    report_data.py        from it scores by subject, data set and evaluation
+    report_intervals.py   the intervals beside them
+    report_statistics.py  effects between pipelines, as the report shows them
+    report_tables.py      tables, for HTML and Markdown alike
+    report_online.py      what the pseudo-online rows tell
+    report_sections.py    which figure and table stands where, and what is said about it
+    report_plots.py, report_forest.py, report_curves.py, report_confusion.py   the figures
+    report_svg.py         lines, marks and text as SVG
+    templates/            the page and its style sheet
+
+The page loads nothing, runs nothing, follows the reader's light or dark setting
+and prints. The same input gives the same bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import yaml
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from bci.benchmark.report_online import online_table
+from bci.benchmark.report_rows import Row, prepare, rows_of, scored
+from bci.benchmark.report_sections import Content, Section, sections
+from bci.benchmark.report_tables import (
+    Table,
+    by_subject,
+    comparisons,
+    escape_markdown,
+    failures,
+    latency,
+    notes,
+    overview,
+    settings,
+    what_was_run,
+)
+from bci.errors import BciError
+
+if TYPE_CHECKING:
+    from bci.benchmark.statistics import Comparison
+
+__all__ = ["write_report"]
+
+_PAGE, _STYLE = "report.html.j2", "report.css"
+
+
+def write_report(
+    results: pd.DataFrame,
+    out: Path,
+    *,
+    config_yaml: str,
+    environment: Mapping[str, Any],
+    comparison: Comparison | None = None,
+) -> list[Path]:
+    """Write ``report.html``, ``results.csv`` and ``summary.md`` into a folder.
+
+    Parameters
+    ----------
+    results : DataFrame
+        One row per (data set, subject, session, evaluation, fold, pipeline); see
+        `bci.benchmark.run`. May be empty. A column `window_s`, or the key in
+        `details`, tells the window length for the plot of transfer rates.
+    out : Path
+        The folder; made where it is missing.
+    config_yaml : str
+        The benchmark's configuration, shown as it is.
+    environment : mapping
+        What the scores were made with: versions, machine, date; shown as it is.
+    comparison : Comparison or None
+        Of `bci.benchmark.statistics.compare`; the section is left out without it.
+
+    Returns
+    -------
+    list of Path
+        The three files.
+
+    Raises
+    ------
+    ConfigError
+        The frame lacks columns.
+    BciError
+        The files cannot be written.
+    """
+    frame = prepare(results)
+    content = Content.of(rows_of(frame), comparison)
+    title = _name(config_yaml)
+    texts = {
+        "report.html": _html(content, title, config_yaml, environment),
+        "results.csv": frame.drop(columns="details").to_csv(index=False),
+        "summary.md": "\n".join(_markdown(content, title, environment)),
+    }
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        for name, text in texts.items():
+            (out / name).write_text(text, encoding="utf-8", newline="\n")
+    except OSError as error:
+        raise BciError(f"the report cannot be written to {out}: {error.strerror}") from error
+    return [out / name for name in texts]
+
+
+def _html(content: Content, title: str, config_yaml: str, environment: Mapping[str, Any]) -> str:
+    every = list(sections(content, config_yaml, environment))
+    loader = PackageLoader("bci.benchmark")
+    pages = Environment(
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
+    css, _, _ = loader.get_source(pages, _STYLE)
+    shown_sections = [s for s in every if s.blocks]
+    return pages.get_template(_PAGE).render(
+        title=title, css=Markup(css), n=_numbers(content.rows), sections=shown_sections,
+        absent=_absent(every),
+    )  # fmt: skip
+
+
+def _absent(every: list[Section]) -> list[str]:
+    return [s.title.lower() for s in every if not s.blocks and s.key not in ("failures", "notes")]
+
+
+def _numbers(rows: Sequence[Row]) -> dict[str, int]:
+    n_scores = len(scored(rows))
+    return {
+        "rows": len(rows),
+        "scores": n_scores,
+        "failed": len(rows) - n_scores,
+        "pipelines": len({row.pipeline for row in rows}),
+        "datasets": len({row.dataset for row in rows}),
+        "simulated": len({row.dataset for row in rows if row.simulated}),
+    }
+
+
+def _markdown(content: Content, title: str, environment: Mapping[str, Any]) -> Iterator[str]:
+    rows = content.rows
+    yield f"# {escape_markdown(title)}\n"
+    n = _numbers(rows)
+    yield f"{n['scores']} scores, {n['failed']} failed. Intervals are 95 %.\n"
+    parts: list[tuple[str, list[Table]]] = [
+        ("What was run", [what_was_run(rows)]),
+        ("Overview", [overview((*content.panels, *content.online))]),
+        ("Scores by subject", [t for panel in content.panels for t in by_subject(panel)]),
+        ("Effects and significance", list(comparisons(content.compared))),
+        ("Pseudo-online", [online_table(panel) for panel in content.online]),
+        ("Latency", [latency(rows)]),
+        ("Failures", [failures(rows)]),
+        ("Remarks", [notes(rows)]),
+        ("Environment", [settings(environment)]),
+    ]
+    for heading, found in parts:
+        if any(table.rows for table in found):
+            yield f"## {heading}\n"
+            yield from (table.markdown() for table in found if table.rows)
+
+
+def _name(config_yaml: str) -> str:
+    """Name in the configuration; a plain title where it has none."""
+    try:
+        config = yaml.safe_load(config_yaml)
+    except yaml.YAMLError:
+        config = None
+    name = config.get("name") if isinstance(config, dict) else None
+    return str(name) if name else "Benchmark"

@@ -1,0 +1,230 @@
+"""Tables of a report: built once, told as HTML and as Markdown."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from bci.benchmark.report_data import Lane, Panel
+from bci.benchmark.report_forest import tell_effect, tell_p
+from bci.benchmark.report_rows import ONLINE, Row, grouped, known, natural, scored, spoken
+from bci.benchmark.report_statistics import Compared, Effect, Pair
+
+_MAX_REASON = 400
+_MAX_COLUMNS = 6
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of text under a title.
+
+    `n_text` columns at the left are text, the others numbers.
+    """
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    n_text: int = 1
+
+    def markdown(self) -> str:
+        """The table in Markdown; what could be read as markup is escaped."""
+        marks = [":--" if k < self.n_text else "--:" for k in range(len(self.columns))]
+        lines = [self.columns, tuple(marks), *self.rows]
+        body = "\n".join("| " + " | ".join(map(_markdown_cell, line)) + " |" for line in lines)
+        return f"### {escape_markdown(self.title)}\n\n{body}\n" if self.title else f"{body}\n"
+
+
+def escape_markdown(text: str) -> str:
+    """Text that Markdown shows as it is."""
+    for character in "\\`*_[]<>#|":
+        text = text.replace(character, f"\\{character}")
+    return " ".join(text.split())
+
+
+def what_was_run(rows: Sequence[Row]) -> Table:
+    """Data sets with subjects, sessions and what became of the work."""
+    lines = []
+    for dataset, some in grouped(rows, lambda row: row.dataset).items():
+        n_classes = known(row.n_classes for row in some)
+        lines.append((
+            dataset,
+            next((row.paradigm for row in some if row.paradigm), "–"),
+            _list(spoken(name) for name in dict.fromkeys(row.evaluation for row in some)),
+            _list(sorted({row.pipeline for row in some}, key=natural)),
+            str(len({row.subject for row in some})),
+            str(len({(row.subject, row.session) for row in some})),
+            f"{max(n_classes):.0f}" if n_classes else "–",
+            str(len(some)),
+            str(len(some) - len(scored(some))),
+        ))  # fmt: skip
+    columns = ("data set", "paradigm", "evaluations", "pipelines", "subjects", "sessions")
+    return Table("", (*columns, "classes", "scores asked", "failed"), tuple(lines), 4)
+
+
+def overview(panels: Sequence[Panel]) -> Table:
+    """Mean, its interval, the range and who beats chance, for every pipeline."""
+    rows = []
+    for panel in panels:
+        low, high = panel.band
+        for lane in panel.lanes:
+            values = [p.value for p in lane.points]
+            tell = panel.tell
+            rows.append((
+                panel.title,
+                lane.label,
+                "accuracy, %" if panel.as_percent else "ROC-AUC",
+                f"{len(values)} of {lane.n_asked}",
+                tell(lane.mean),
+                _between(tell, *lane.interval) if len(values) > 1 else "one subject",
+                f"{tell(min(values))} – {tell(max(values))}" if values else "–",
+                f"{sum(p.solid for p in lane.points)} of {len(values)}",
+                f"{tell(panel.chance)} ({_between(tell, low, high)})",
+            ))  # fmt: skip
+    columns = ("data set and evaluation", "pipeline", "metric", "subjects", "mean")
+    more = (
+        "95 % interval of the mean",
+        "worst – best subject",
+        "above chance",
+        "chance (95 % band)",
+    )
+    return Table("", columns + more, tuple(rows), 2)
+
+
+def by_subject(panel: Panel) -> tuple[Table, ...]:
+    """Every subject's score with its interval, by pipeline; few pipelines to a table."""
+    lanes = panel.lanes
+    parts = [lanes[k : k + _MAX_COLUMNS] for k in range(0, len(lanes), _MAX_COLUMNS)]
+    return tuple(_by_subject(panel, part) for part in parts)
+
+
+def _by_subject(panel: Panel, lanes: Sequence[Lane]) -> Table:
+    points = [{p.name: p for p in lane.points} for lane in lanes]
+    rows = []
+    for subject in panel.subjects:
+        cells = []
+        for of_lane in points:
+            point = of_lane.get(subject)
+            if point is None:
+                cells.append("–")
+                continue
+            note = f" ({point.note})" if point.note else ""
+            interval = _between(panel.tell, point.low, point.high)
+            cells.append(f"{panel.tell(point.value)} [{interval}]{note}")
+        rows.append((subject, *cells))
+    title = f"{panel.title}: {panel.unit} [95 % interval]"
+    return Table(title, ("subject", *(lane.label for lane in lanes)), tuple(rows))
+
+
+def comparisons(found: Sequence[Compared]) -> tuple[Table, ...]:
+    """Effects and p values of all pairs, by data set and over all; a table by evaluation."""
+    columns = ("better", "worse", "data set", "subjects", "effect", "95 %")
+    return tuple(
+        Table(
+            compared.title,
+            (*columns, "p, one-sided", "p, corrected (Holm)"),
+            tuple(_effect(pair, effect) for pair in compared.pairs for effect in pair.effects),
+            3,
+        )
+        for compared in found
+    )
+
+
+def _effect(pair: Pair, effect: Effect) -> tuple[str, ...]:
+    finite = math.isfinite(effect.low)
+    return (
+        pair.one, pair.two, effect.dataset, str(effect.n_subjects), tell_effect(effect.effect),
+        f"{effect.low:+.2f} to {effect.high:+.2f}" if finite else "–",
+        tell_p(effect.p), tell_p(effect.p_corrected),
+    )  # fmt: skip
+
+
+def latency(rows: Sequence[Row]) -> Table:
+    """Time to train a fold and to decode a window, by data set and pipeline."""
+    lines = []
+    by_work = grouped(
+        scored(rows), lambda row: (row.dataset, row.pipeline, row.evaluation == ONLINE)
+    )
+    for (dataset, pipeline, live), some in by_work.items():
+        took, p50 = known(row.time for row in some), known(row.predict_ms_p50 for row in some)
+        if took or p50:
+            lines.append((
+                dataset, pipeline, "as live" if live else "window by window", str(len(some)),
+                _spread(took), _spread(p50), _spread(known(row.predict_ms_p99 for row in some)),
+            ))  # fmt: skip
+    columns = ("data set", "pipeline", "decoded", "scores", "training, s")
+    return Table("", (*columns, "decoding p50, ms", "decoding p99, ms"), tuple(lines), 3)
+
+
+def failures(rows: Sequence[Row]) -> Table:
+    """What gave no score, and why; equal reasons on one line."""
+    failed = [row for row in rows if not row.good]
+    lines = []
+    by_reason = grouped(failed, lambda row: (row.dataset, row.evaluation, row.pipeline, row.error))
+    for (dataset, evaluation, pipeline, reason), some in by_reason.items():
+        where = dict.fromkeys(f"{row.subject}/{row.session}" for row in some)
+        told = _clip(reason) or "no score, and no reason was given"
+        lines.append((
+            dataset, spoken(evaluation), pipeline, _list(where, 12), told, str(len(some))
+        ))  # fmt: skip
+    columns = ("data set", "evaluation", "pipeline", "subject/session", "reason", "scores")
+    return Table("", columns, tuple(lines), 5)
+
+
+def notes(rows: Sequence[Row]) -> Table:
+    """What the engine remarked on scores that it gave: left-out twins, warnings."""
+    told: Counter[tuple[str, ...]] = Counter()
+    for row in scored(rows):
+        for remark in (row.details.get("note"), *(row.details.get("warnings") or ())):
+            if remark:
+                text = _clip(" ".join(str(remark).split()))
+                told[row.dataset, spoken(row.evaluation), row.pipeline, text] += 1
+    lines = tuple((*key, str(n)) for key, n in told.items())
+    return Table("", ("data set", "evaluation", "pipeline", "remark", "scores"), lines, 4)
+
+
+def settings(values: Mapping[str, Any]) -> Table:
+    """Nested settings, one a line, with dotted names."""
+    return Table("", ("what", "value"), tuple(_flat(values)), 2)
+
+
+def _flat(values: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, str]]:
+    for key, value in values.items():
+        name = f"{path}.{key}" if path else str(key)
+        if isinstance(value, Mapping):
+            yield from _flat(value, name)
+        elif isinstance(value, list | tuple):
+            yield name, ", ".join(map(str, value))
+        else:
+            yield name, str(value)
+
+
+def _spread(values: Sequence[float]) -> str:
+    """Median (least – greatest)."""
+    if not values:
+        return "–"
+    return f"{np.median(values):.2f} ({min(values):.2f}–{max(values):.2f})"
+
+
+def _between(tell: Any, low: float, high: float) -> str:
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return "–"
+    return f"{tell(min(1.0, max(0.0, low)))}–{tell(min(1.0, max(0.0, high)))}"
+
+
+def _list(names: Iterable[str], most: int = 100) -> str:
+    found = list(names)
+    rest = f" and {len(found) - most} more" if len(found) > most else ""
+    return ", ".join(found[:most]) + rest
+
+
+def _clip(text: str) -> str:
+    return text if len(text) <= _MAX_REASON else f"{text[:_MAX_REASON]}…"
+
+
+def _markdown_cell(text: str) -> str:
+    return escape_markdown(text) if set(text) - set(":-") else text

@@ -1,0 +1,125 @@
+"""Where work runs: in this process, in worker processes here, or on a Dask cluster.
+
+A runner maps a function over items and gives the results back as they come, each
+with the number of its item.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol, TypeVar
+
+from joblib import Parallel, cpu_count, delayed, parallel_config
+
+from bci.errors import BciError, MissingDependency
+
+T = TypeVar("T")
+
+#: Times that a Dask task is tried again when its worker dies; Dask gives up a task after three.
+RETRIES = 3
+
+
+class Runner(Protocol):
+    """Maps a function over items, in any order."""
+
+    #: How many items are worked on at once, roughly.
+    width: int
+
+    def map(self, function: Callable[..., T], items: Sequence[tuple[Any, ...]]) -> Iterator[T]:
+        """``function(*item)`` for each item, as they come."""
+        ...
+
+
+class WorkersDied(BciError):
+    """A worker process was killed, for its memory most often; what is done is stored."""
+
+
+class Here:
+    """In this process, one item after the other."""
+
+    width = 1
+
+    def map(self, function: Callable[..., T], items: Sequence[tuple[Any, ...]]) -> Iterator[T]:
+        """See `Runner`."""
+        return (function(*item) for item in items)
+
+
+class Processes:
+    """In worker processes of joblib's loky, with one BLAS thread each.
+
+    Parameters
+    ----------
+    n : int
+        Number of processes.
+    """
+
+    def __init__(self, n: int) -> None:
+        self.width = n
+
+    def map(self, function: Callable[..., T], items: Sequence[tuple[Any, ...]]) -> Iterator[T]:
+        """See `Runner`.
+
+        Raises
+        ------
+        WorkersDied
+            A process ended without an answer.
+        """
+        from joblib.externals.loky.process_executor import TerminatedWorkerError
+
+        try:
+            with parallel_config(backend="loky", inner_max_num_threads=1):
+                yield from Parallel(
+                    n_jobs=self.width, return_as="generator_unordered", batch_size=1
+                )(delayed(function)(*item) for item in items)
+        except TerminatedWorkerError as error:
+            raise WorkersDied("a worker process was killed (out of memory?)") from error
+
+
+class Dask:
+    """On a cluster whose scheduler listens at an address such as ``tcp://host:8786``.
+
+    The workers need this package, and the data under the same paths.
+
+    Raises
+    ------
+    MissingDependency, BciError
+        dask.distributed is not installed; no scheduler answers.
+    """
+
+    def __init__(self, address: str) -> None:
+        try:
+            from distributed import Client
+        except ImportError as error:
+            raise MissingDependency(
+                f"scheduler '{address}' needs the package 'distributed'; install it with: "
+                "pip install 'neuroloop[benchmark]'"
+            ) from error
+        try:
+            self.client = Client(address, timeout=10)
+        except (OSError, ValueError) as error:
+            raise BciError(
+                f"no Dask scheduler answers at '{address}': start one with 'dask scheduler', or "
+                "mend the address"
+            ) from error
+        self.width = max(1, sum(self.client.nthreads().values()))
+
+    def map(self, function: Callable[..., T], items: Sequence[tuple[Any, ...]]) -> Iterator[T]:
+        """See `Runner`; a task whose worker dies goes to another one."""
+        from distributed import as_completed
+
+        futures = [
+            self.client.submit(function, *item, pure=False, retries=RETRIES) for item in items
+        ]
+        for future in as_completed(futures):
+            yield future.result()
+            future.release()
+
+    def close(self) -> None:
+        """Take leave of the scheduler."""
+        self.client.close()
+
+
+def local(n_jobs: int | None) -> Runner:
+    """Runner of this machine: `n_jobs` processes; None: as many as there are cores."""
+    n = int(cpu_count()) if n_jobs is None or n_jobs < 1 else n_jobs
+    return Here() if n == 1 else Processes(n)

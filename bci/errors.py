@@ -5,6 +5,7 @@ what to do. The command line prints it as one line and exits with `exit_code`.
 
     BciError                  1   anything below
     ├── ConfigError           2   a wrong configuration, argument or combination
+    │   └── UntrainedDecoder  2   the decoder must be trained before it can decide
     ├── SourceError           1   a stream, device or file cannot be opened or read on
     │   └── StreamMismatch    1   a stream is there, but is not the one expected
     ├── RecordingError        1   a recording cannot be written, or is damaged
@@ -25,6 +26,10 @@ class ConfigError(BciError):
     """Wrong configuration, argument or combination of settings."""
 
     exit_code = 2
+
+
+class UntrainedDecoder(ConfigError):
+    """The decoder must be trained before it can decide."""
 
 
 class SourceError(BciError):

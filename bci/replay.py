@@ -12,7 +12,7 @@ from time import perf_counter
 
 from bci.config import Config
 from bci.decoders.artifact import load_decoder
-from bci.errors import ConfigError, RecordingError
+from bci.errors import ConfigError, RecordingError, UntrainedDecoder
 from bci.metrics import accuracy_interval, chance_bound
 from bci.paradigms.cues import Opened, labelled
 from bci.pipeline import Pipeline
@@ -71,8 +71,11 @@ def decisions(
     if config.decoder is None:
         raise ConfigError("the configuration has no 'decoder', so there is nothing to decide")
     pipeline = Pipeline(config, recording.info)
-    decoder, model = load_decoder(config, pipeline.info)
-    pipeline.use(decoder, model)
+    try:
+        pipeline.use(*load_decoder(config, pipeline.info))
+    except UntrainedDecoder:
+        if log_beside(path) is None:  # a session's log may swap in the decoder it trained
+            raise
     yield from pipeline.run(session_events(path, recording, chunk))
 
 

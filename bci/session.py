@@ -31,7 +31,7 @@ from bci.calibration.worker import TrainingWorker
 from bci.clock import now
 from bci.config import Config, dump
 from bci.decoders.artifact import ModelSettings, load_decoder
-from bci.errors import BciError, ConfigError, RecordingError
+from bci.errors import BciError, ConfigError, RecordingError, UntrainedDecoder
 from bci.inbox import Inbox, Item
 from bci.outputs.queue import OutputWorker
 from bci.pipeline import Pipeline
@@ -195,10 +195,21 @@ class Session:
     def _open_pipeline(self, info: StreamInfo) -> None:
         self.pipeline = Pipeline(self.config, info)
         if self.config.decoder is not None:
-            decoder, model = load_decoder(self.config, self.pipeline.info)
-            self.pipeline.use(decoder, model)
+            self._use_decoder(self.pipeline)
         for adaptation in self.pipeline.adaptations:
             log.info("adapted: %s", adaptation)
+
+    def _use_decoder(self, pipeline: Pipeline) -> None:
+        try:
+            pipeline.use(*load_decoder(self.config, pipeline.info))
+        except UntrainedDecoder as error:
+            if self.config.recording is None or self.config.api is None:
+                raise
+            log.warning(
+                "%s; until then this session records, decides nothing, and can be calibrated "
+                "through POST /v1/calibration",
+                error,
+            )
 
     def _open_record(self, info: StreamInfo) -> None:
         if self.config.recording is None:
@@ -213,7 +224,7 @@ class Session:
         log.info("recording to %s", self._record.paths.xdf)
 
     def _open_outputs(self) -> None:
-        labels = self._pipeline.classes
+        labels = self._pipeline.classes or tuple(self.config.events)
         for output in self._outputs:
             output.start(labels)
         for output in self._outputs:

@@ -18,7 +18,7 @@ from bci.config import Config, DecoderSettings
 from bci.decoders import Decoder, MomentsDecoder
 from bci.decoders.manifest import Manifest, adaptation, check
 from bci.decoders.storage import load, save
-from bci.errors import ConfigError
+from bci.errors import ConfigError, UntrainedDecoder
 from bci.types import FloatArray, Moments, StreamInfo
 
 __all__ = [
@@ -129,7 +129,9 @@ def load_decoder(config: Config, info: StreamInfo) -> tuple[Decoder, str]:
     Raises
     ------
     ConfigError
-        No decoder is configured, it must be trained first, or it does not fit the stream.
+        No decoder is configured, or it does not fit the stream.
+    UntrainedDecoder
+        It must be trained first.
     ModelError
         A model cannot be loaded, or was trained on something else.
     """
@@ -141,7 +143,7 @@ def load_decoder(config: Config, info: StreamInfo) -> tuple[Decoder, str]:
         return settings.open(info, processing, config.window.model_dump(mode="json"))
     decoder: Decoder = settings.build(info)
     if not hasattr(decoder, "classes_"):
-        raise ConfigError(
+        raise UntrainedDecoder(
             f"decoder kind '{settings.kind}' must be trained before it can decide; train it with "
             "'bci train' and set the decoder to {kind: model, path: FOLDER}"
         )

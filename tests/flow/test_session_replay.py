@@ -171,18 +171,23 @@ def test_a_gap_a_pause_a_marker_and_a_swap(
     same([json.loads(line) for line in out.read_text().splitlines()], found, 1e-9)
 
 
+@pytest.mark.parametrize("start", ["a stranger's model", "untrained"])
 def test_calibration_over_the_api(
-    session, settings, client, trained, until, decided, same, tmp_path
+    session, settings, client, trained, until, decided, same, tmp_path, start
 ):
     """Cued trials of the simulated subject, twenty times as fast as life."""
-    (stranger,) = trained("mdm")
+    if start == "untrained":
+        decoder = {"kind": "tangent_space"}
+    else:
+        (stranger,) = trained("mdm")
+        decoder = {"kind": "model", "path": str(stranger)}
     live = session(
         settings(
             "any",
             **IMAGERY,
             source={"kind": "simulated", "paradigm": "imagery", "speed": 20.0, "seed": 1},
             markers={"kind": "source"},
-            decoder={"kind": "model", "path": str(stranger)},
+            decoder=decoder,
             recording={"root": str(tmp_path / "recordings")},
         )
     )
@@ -206,7 +211,8 @@ def test_calibration_over_the_api(
     assert swap.model != before
     assert (paths.models / swap.model).is_dir()
     found = decided(paths)
-    assert {d["model"] for d in found if d["last"] < swap.at} == {before}
+    models = {d["model"] for d in found if d["last"] < swap.at}
+    assert models == (set() if start == "untrained" else {before})
     after = [d for d in found if d["last"] >= swap.at]
     assert {d["model"] for d in after} == {swap.model}
     assert {d["label"] for d in after} == {"left", "right"}

@@ -203,11 +203,12 @@ class Pipeline:
         self.paused = paused
 
     def _break(self, gap: Gap) -> Iterator[Window]:
+        lost = gap.resume <= self.position  # never received, so that no index counts them
         self.position = max(gap.resume, self.position)
         self._reset(self.position)
         nothing = Chunk(self.position, np.empty((0, self.raw_info.n_channels)))
         resume = self.chain(self.adapter(nothing)).start  # where the processed stream goes on
-        self.cutter.break_at(resume, gap.reason)
+        self.cutter.break_at(resume, gap.reason, lost)
         self._policy.forget()
         yield from self.cutter.due()
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import count
 from math import ceil, gcd
@@ -39,6 +39,7 @@ class _Trial:
     number: int
     start: int
     stop: int
+    broken: str | None = None  # why its samples are not where its marker says
 
     def when(self) -> tuple[int, int, int]:
         """Order in which windows are cut: as they become complete."""
@@ -50,11 +51,12 @@ class _Ledger:
     """What is wrong with which samples; pruned as the ring forgets them.
 
     `runs` of one kind are in order and do not touch. `breaks` go from the sample
-    before which the stream broke to that where it went on.
+    before which the stream broke to that where it went on; `lost` says that samples
+    in between were never received, so that indices behind do not count them.
     """
 
     runs: dict[tuple[str, str | None, bool], list[tuple[int, int]]] = field(default_factory=dict)
-    breaks: list[tuple[int, int, str]] = field(default_factory=list)
+    breaks: list[tuple[int, int, str, bool]] = field(default_factory=list)
 
     def add(self, flag: Flag) -> None:
         """Take a flag; those of one kind may come in any order and overlap."""
@@ -68,10 +70,11 @@ class _Ledger:
             start, stop = min(start, runs[a][0]), max(stop, runs[b - 1][1])
         runs[a:b] = [(start, stop)]
 
-    def break_off(self, at: int, resume: int, reason: str) -> None:
+    def break_off(self, at: int, resume: int, reason: str, lost: bool) -> None:
         """Take a break of the stream before sample `at`; it went on at `resume`."""
-        if self.breaks[-1:] != [(at, resume, reason)]:  # a device may break off again and again
-            self.breaks.append((at, resume, reason))
+        entry = (at, resume, reason, lost)
+        if self.breaks[-1:] != [entry]:  # a device may break off again and again
+            self.breaks.append(entry)
 
     def forget(self, before: int) -> None:
         """Drop what ends before sample `before`."""
@@ -82,13 +85,17 @@ class _Ledger:
         if self.breaks:
             self.breaks = [b for b in self.breaks if b[1] >= before]
 
-    def quality(self, start: int, stop: int, rules: QualityRules) -> Quality:
-        """Judge samples ``[start, stop)``."""
+    def quality(self, start: int, stop: int, rules: QualityRules, since: int) -> Quality:
+        """Judge samples ``[start, stop)``, counted from a marker at `since` (or from `start`)."""
         if not (self.runs or self.breaks):
             return Quality()
-        broken = [b for b in self.breaks if b[0] < stop and b[1] > start]
+        broken = [
+            (a, b, reason)
+            for a, b, reason, lost in self.breaks
+            if a < stop and b > (since if lost else start)
+        ]
         reasons = {reason for _, _, reason in broken}
-        rejected = [(a, b) for a, b, _ in broken]
+        rejected = [(a, b) for a, b, _ in broken if b > start]
         bads: set[str] = set()
         for (reason, channel, rejects), runs in self.runs.items():
             hits = runs[bisect_right(runs, start, key=_stop) : bisect_left(runs, stop, key=_start)]
@@ -224,10 +231,17 @@ class WindowCutter:
             self._ledger.add(flag)
         self._ledger.forget(self.ring.written - self.ring.capacity)
 
-    def break_at(self, resume: int, reason: str) -> None:
-        """The stream is broken after what was taken, and goes on at processed sample `resume`."""
+    def break_at(self, resume: int, reason: str, lost: bool = True) -> None:
+        """The stream is broken after what was taken, and goes on at processed sample `resume`.
+
+        `lost`: samples are missing that no index counts, so that open trials no
+        longer lie where their markers say.
+        """
         here = self.ring.written
-        self._ledger.break_off(here, resume, reason)
+        self._ledger.break_off(here, resume, reason, lost)
+        if lost:
+            for trial in self._trials:
+                trial.broken = reason
         # the ring's indices go on through what is not there; the ledger keeps it from being shown
         self.ring.write(np.broadcast_to(0.0, (resume - here, self._n_channels)))
 
@@ -271,12 +285,17 @@ class WindowCutter:
         if stop < longest:
             trial.stop = min(stop + self.hop, longest)
             insort(self._trials, trial, key=_Trial.when)
-        return self._cut(start, stop, trial.marker, stop >= longest)
+        return self._cut(start, stop, trial, stop >= longest)
 
     def _cut(
-        self, start: int, stop: int, marker: Marker | None = None, final: bool = True
+        self, start: int, stop: int, trial: _Trial | None = None, final: bool = True
     ) -> Window:
-        quality = self._ledger.quality(start, stop, self.rules)
+        marker = None if trial is None else trial.marker
+        since = start if marker is None else min(start, ceil(marker.onset * self.ratio))
+        quality = self._ledger.quality(start, stop, self.rules, since)
+        if trial is not None and trial.broken is not None:
+            reasons = tuple(sorted({*quality.reasons, trial.broken}))
+            quality = replace(quality, ok=False, reasons=reasons)
         if quality.ok and start < self.ring.oldest:
             reason = "too-late" if start >= 0 else "before-start"
             quality = Quality(False, (*quality.reasons, reason), quality.bads, 1.0)

@@ -224,6 +224,7 @@ class Trial:
     number: int
     start: int
     length: int
+    broken: str | None = None
 
 
 @dataclass
@@ -245,6 +246,7 @@ class Reference:
         self.hop = round(s.config.window.hop_s * self.sfreq)
         self.decoder, self.model, self.paused = s.decoder, "first", False
         self.next_start, self.trials, self.n_trials = 0, [], 0
+        self.lost = []
         self.recent, self.n_above, self.candidate, self.silent = [], 0, None, -1
         self.gaps, self.segments, self.switches = [], [], []
         self._lay_out()
@@ -330,6 +332,10 @@ class Reference:
             position = max(position, event.at)
             self._cut(self.count(position))
             if isinstance(event, Gap):
+                if event.resume <= position:  # samples were lost that no index counts
+                    self.lost.append((self.count(position), event.reason))
+                    for trial in self.trials:
+                        trial.broken = event.reason
                 position = max(position, event.resume)
                 self._forget()
                 self._cut(self.count(position))
@@ -366,7 +372,8 @@ class Reference:
         oldest = max(oldest, 0)
         if self.session.config.window.kind == "sliding":
             while self.next_start + self.length <= count:
-                self._decide(self.next_start, self.next_start + self.length, None, True, oldest)
+                window = self.next_start, self.next_start + self.length
+                self._decide(*window, None, True, oldest)
                 self.next_start += self.hop
             return
         while due := [t for t in self.trials if t.start + t.length <= count]:
@@ -374,13 +381,24 @@ class Reference:
             stop, final = trial.start + trial.length, trial.length == self.length
             if final:
                 self.trials.remove(trial)
-            if self._decide(trial.start, stop, trial.marker, final, oldest) and not final:
+            if self._decide(trial.start, stop, trial, final, oldest) and not final:
                 self.trials.remove(trial)
             trial.length = min(self.length, trial.length + self.hop)
 
     # --- judging ---
 
-    def quality(self, start, stop):
+    def quality(self, start, stop, trial):
+        since = start if trial is None else ceil(trial.marker.onset * self.ratio)
+        quality = self._quality(start, stop)
+        parted = {reason for at, reason in self.lost if since < at < stop}
+        if trial is not None and trial.broken is not None:
+            parted.add(trial.broken)
+        if not parted:
+            return quality
+        reasons = tuple(sorted({*quality.reasons, *parted}))
+        return Quality(False, reasons, quality.bads, quality.bad_fraction)
+
+    def _quality(self, start, stop):
         rules = self.session.config.quality
         rejected = np.zeros(stop - start, bool)
         reasons, bads, broken = set(), set(), False
@@ -400,11 +418,12 @@ class Reference:
         ok = not (broken or many or fraction > rules.max_bad_fraction)
         return Quality(ok, tuple(sorted(reasons)), tuple(sorted(bads)), fraction)
 
-    def _decide(self, start, stop, marker, final, oldest):
+    def _decide(self, start, stop, trial, final, oldest):
         """Say what follows from one window; whether something was said."""
         if self.decoder is None or self.paused:
             return False
-        quality = self.quality(start, stop)
+        marker = None if trial is None else trial.marker
+        quality = self.quality(start, stop, trial)
         if quality.ok and start < oldest:
             why = "before-start" if start < 0 else "too-late"
             quality = Quality(False, (*quality.reasons, why), quality.bads, 1.0)

@@ -81,9 +81,8 @@ def write_all(ring, total):
         n = int(rng.integers(1, 2 * ring.capacity if ring.written % 7 == 0 else 50))
         if ring.written % 11 == 0:
             ring.skip(n)
-        else:
-            indices = np.arange(ring.written, ring.written + n, dtype=float)
-            ring.write(np.repeat(indices[:, None], 40, axis=1))
+        indices = np.arange(ring.written, ring.written + n, dtype=float)
+        ring.write(np.repeat(indices[:, None], 40, axis=1))
 
 
 @pytest.fixture
@@ -105,7 +104,7 @@ def test_readers_in_other_threads_see_each_sample_whole_once_or_lost(capacity, h
 
     def write():
         started.wait()
-        write_all(ring, 150_000)
+        write_all(ring, max(300_000, 200 * capacity))
         ended.set()
 
     def read(k):

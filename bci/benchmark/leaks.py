@@ -93,7 +93,7 @@ def check_noise(
     seeds : int
         Number of sessions.
     n_trials, windows_per_trial : int
-        Trials of a session; windows of one trial overlap by half.
+        Trials of a session; windows of one trial overlap by 7/8.
     level : float
         Probability with which guessing stays in the band.
     before_split : callable or None
@@ -127,7 +127,7 @@ def noise_session(
     """One second windows cut from continuous 1/f noise, their labels and trials."""
     rng = np.random.default_rng(seed)
     length = int(SFREQ)
-    step = length // 2
+    step = length // 8
     per_trial = length + (windows_per_trial - 1) * step
     X = pink(rng, len(CHANNELS), n_trials * per_trial)
     codes = _codes(rng, order, len(classes), n_trials)

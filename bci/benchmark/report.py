@@ -117,10 +117,11 @@ def _html(content: Content, title: str, config_yaml: str, environment: Mapping[s
     )  # fmt: skip
     css, _, _ = loader.get_source(pages, _STYLE)
     shown_sections = [s for s in every if s.blocks]
-    return pages.get_template(_PAGE).render(
+    page: str = pages.get_template(_PAGE).render(
         title=title, css=Markup(css), n=_numbers(content.rows), sections=shown_sections,
         absent=_absent(every),
     )  # fmt: skip
+    return page
 
 
 def _absent(every: list[Section]) -> list[str]:

@@ -12,9 +12,9 @@ from functools import partial
 import numpy as np
 
 from bci.benchmark.report_data import Panel, colours, subject_point
-from bci.benchmark.report_intervals import mean_interval, score_interval
+from bci.benchmark.report_intervals import mean_interval
 from bci.benchmark.report_rows import CURVES, ONLINE, Row, grouped, known, scored, spoken
-from bci.benchmark.report_svg import Figure, Scale, shorten
+from bci.benchmark.report_svg import N_COLOURS, Figure, Scale, shorten
 from bci.metrics import accuracy_interval, itr
 
 #: Seconds of gaze shift that the SSVEP literature adds to each selection.
@@ -136,7 +136,7 @@ def reliability(panel: Panel) -> Facets | None:
 
 def draw_facet(facets: Facets, facet: Facet, *, diagonal: bool = False) -> Figure:
     """One pipeline's curves; the other pipelines' means in grey behind them."""
-    left, top = 50.0, 34.0
+    left, top, stroke = 50.0, 34.0, f"s{facet.colour % N_COLOURS}"
     figure = Figure(left + _W + 12, top + _H + 44, f"{facets.title}: {facet.pipeline}")
     x = Scale(*_x_range(facets, diagonal), left, left + _W)
     y = Scale(*facets.y_range, top + _H, top)
@@ -148,17 +148,17 @@ def draw_facet(facets: Facets, facet: Facet, *, diagonal: bool = False) -> Figur
                 figure.path([(x(k.x), y(k.y)) for k in other.mean], "ghost")
     for place, (name, curve) in enumerate(facet.subjects.items()):
         aside = _aside(place, len(facet.subjects))
-        figure.path([(x(k.x) + aside, y(k.y)) for k in curve], f"thin s{facet.colour % 7}")
+        figure.path([(x(k.x) + aside, y(k.y)) for k in curve], f"thin {stroke}")
         for k in curve:
             at = x(k.x) + aside
             figure.line(at, y(k.low), at, y(k.high), "whisker")
             told = f"{name}: {_tell(facets, k.y)} ({_tell(facets, k.low)}–{_tell(facets, k.high)})"
             figure.dot(at, y(k.y), facet.colour, f"{told} at {k.x:g}")
-    figure.path([(x(k.x), y(k.y)) for k in facet.second], f"dashed s{facet.colour % 7}")
-    figure.path([(x(k.x), y(k.y)) for k in facet.mean], f"thick s{facet.colour % 7}")
+    figure.path([(x(k.x), y(k.y)) for k in facet.second], f"dashed {stroke}")
+    figure.path([(x(k.x), y(k.y)) for k in facet.mean], f"thick {stroke}")
     for k in facet.mean:
         if math.isfinite(k.low):
-            figure.line(x(k.x), y(k.low), x(k.x), y(k.high), f"bar strong s{facet.colour % 7}")
+            figure.line(x(k.x), y(k.low), x(k.x), y(k.high), f"bar strong {stroke}")
         figure.mark(x(k.x), y(k.y), facet.colour, r=3.6, title=f"{_tell(facets, k.y)} at {k.x:g}")
     if "SIMULATED" in facets.title:
         figure.text(left + _W - 4, top + 14, "SIMULATED", "sim", "end")
@@ -188,12 +188,11 @@ def _mean(curves: Sequence[Curve]) -> Curve:
 
 
 def _learning(metric: str, rows: Sequence[Row]) -> Curve:
-    """One subject's curve; repeats share trials, so the interval counts one test set only."""
+    """One subject's curve; repeats share trials, so the interval counts a session's once."""
     knots = []
     for x, some in sorted(grouped(rows, lambda row: round(row.minutes_train, 2)).items()):
-        y = float(np.mean([row.score for row in some]))
-        n = int(max(row.n_test for row in some))
-        knots.append(Knot(x, y, *score_interval(metric, y, 0, n)))
+        point = subject_point("", some, metric, math.nan)
+        knots.append(Knot(x, point.value, point.low, point.high))
     return tuple(knots)
 
 

@@ -36,7 +36,7 @@ def tell_p(p: float) -> str:
     """A p value, never told finer than it can be trusted."""
     if not math.isfinite(p):
         return "–"
-    return "< 0.0001" if p < 1e-4 else f"{p:.2g}" if p < 0.1 else f"{p:.2f}"
+    return "<0.0001" if p < 1e-4 else f"{p:.2g}" if p < 0.1 else f"{p:.2f}"
 
 
 def tell_effect(effect: float) -> str:
@@ -57,8 +57,10 @@ def _forest(title: str, rows: Sequence[tuple[str, Effect]], one: str, two: str) 
         figure.line(scale(tick), top, scale(tick), bottom, css)
         figure.text(scale(tick), bottom + 16, f"{tick:g}", "tick", "middle")
     figure.text(0, 14, shorten(title, 56), "title", title=title)
-    for x, heading in ((380, "effect"), (438, "p"), (500, "subjects")):
-        figure.text(x, 40, heading, "small")
+    for x, heading, anchor in (
+        (380, "effect", "start"), (438, "p", "start"), (_WIDTH - 6, "subjects", "end"),
+    ):  # fmt: skip
+        figure.text(x, 40, heading, "small", anchor)
     figure.text(scale(0) - 8, bottom + 34, f"← {shorten(two, 26)}", "axis", "end", two)
     figure.text(scale(0) + 8, bottom + 34, f"{shorten(one, 26)} →", "axis", "start", one)
     for k, (name, effect) in enumerate(rows):
@@ -83,4 +85,4 @@ def _row(figure: Figure, scale: Scale, name: str, effect: Effect, y: float) -> N
         figure.mark(scale(effect.effect), y, 0, solid=inside, title=told)
     for x, number in ((380, tell_effect(effect.effect)), (438, tell_p(effect.p))):
         figure.text(x, y + 4, number)
-    figure.text(500, y + 4, str(effect.n_subjects))
+    figure.text(_WIDTH - 6, y + 4, str(effect.n_subjects), anchor="end")

@@ -61,8 +61,9 @@ def auc_interval(auc: float, n_positive: int, n_negative: int, level: float = 0.
         variance = theta * (1 - theta) * spread / (n_positive * n_negative)
         return abs(theta - auc) - z * math.sqrt(max(0.0, variance))
 
-    low = 0.0 if auc <= 0 else float(brentq(excess, 0.0, auc))
-    high = 1.0 if auc >= 1 else float(brentq(excess, auc, 1.0))
+    aside = 1e-9  # the variance is 0 at both ends: at an area of 1, θ = 1 is no lower bound
+    low = 0.0 if auc <= 0 else float(brentq(excess, 0.0, auc * (1 - aside)))
+    high = 1.0 if auc >= 1 else float(brentq(excess, auc + (1 - auc) * aside, 1.0))
     return low, high
 
 

@@ -10,7 +10,8 @@ from itertools import combinations
 from bci.benchmark.report_data import Lane, Panel, Point
 from bci.benchmark.report_forest import MAX_PAIRS
 from bci.benchmark.report_intervals import UNKNOWN, Interval
-from bci.benchmark.report_svg import CHARACTER, Figure, Scale, shorten
+from bci.benchmark.report_rows import known
+from bci.benchmark.report_svg import CHARACTER, N_COLOURS, Figure, Scale, shorten
 
 WIDTH = 900.0
 _SIDE = 196.0
@@ -32,7 +33,7 @@ class Axis:
 def score_axis(panel: Panel) -> Axis:
     """From a round value below all intervals to 1."""
     values = [p.low for lane in panel.lanes for p in lane.points]
-    values += [v for v in (*panel.band, panel.chance) if math.isfinite(v)]
+    values += known((*panel.band, panel.chance, *(lane.interval[0] for lane in panel.lanes)))
     low = max(0.0, math.floor(10 * min(values, default=0.0) - 0.3) / 10)
     return Axis(panel.unit, low, 1.0, panel.tell, panel.chance, panel.band)
 
@@ -49,7 +50,7 @@ def strips(title: str, lanes: Sequence[Lane], axis: Axis) -> Figure:
     heights = [_lane_height(lane) for lane in lanes]
     top, bottom = 46.0, 46.0 + sum(heights)
     figure = Figure(WIDTH, bottom + 44, f"{title}: {axis.label} by subject")
-    scale = Scale(axis.low, axis.high, left, WIDTH - 168)
+    scale = Scale(axis.low, axis.high, left, WIDTH - 192)
     figure.text(0, 16, shorten(title, 96), "title", title=title)
     _chance(figure, scale, axis, top, bottom)
     for tick in scale.ticks():
@@ -110,24 +111,25 @@ def _step(lane: Lane) -> float:
 
 
 def _lane(figure: Figure, scale: Scale, axis: Axis, lane: Lane, top: float, height: float) -> None:
-    middle = top + height / 2
+    middle, right = top + height / 2, scale.stop + 14
     figure.text(0, middle + 4, shorten(lane.label, 30), "name", title=lane.label)
+    first = top + 9 if len(lane.points) > 1 else middle
     for k, point in enumerate(lane.points):
-        _point(figure, scale, axis, lane.colour, point, top + 9 + _step(lane) * k)
-    right = scale.stop + 14
-    reached = f"{len(lane.points)} of {lane.n_asked}"
-    if len(lane.points) < 2:
-        told = axis.tell(lane.points[0].value) if lane.points else "no score"
-        figure.text(right, middle, told)
-        figure.text(right, middle + 15, f"{reached} subject{'s' * (lane.n_asked != 1)}", "small")
-        return
-    low, high = lane.interval
-    y = top + height - 11
-    told = f"mean {axis.tell(lane.mean)} ({_between(axis, low, high)})"
-    figure.line(scale(low), y, scale(high), y, f"bar strong s{lane.colour % 7}")
-    figure.mean(scale(lane.mean), y, told)
+        _point(figure, scale, axis, lane.colour, point, first + _step(lane) * k)
+    if len(lane.points) > 1:
+        low, high = lane.interval
+        told = f"mean {axis.tell(lane.mean)} ({_between(axis, low, high)})"
+        y = top + height - 11
+        figure.line(scale(low), y, scale(high), y, f"bar strong s{lane.colour % N_COLOURS}")
+        figure.mean(scale(lane.mean), y, told)
+    elif lane.points:
+        only = lane.points[0]
+        told = f"{axis.tell(only.value)} ({_between(axis, only.low, only.high)})"
+    else:
+        told = "no score"
     figure.text(right, middle, told)
-    figure.text(right, middle + 15, f"{reached} subjects", "small")
+    n = f"{len(lane.points)} of {lane.n_asked} subject{'s' * (lane.n_asked != 1)}"
+    figure.text(right, middle + 15, n, "small")
 
 
 def _point(figure: Figure, scale: Scale, axis: Axis, colour: int, point: Point, y: float) -> None:

@@ -24,6 +24,11 @@ _NUMBERS = (
     "score", "time", "n_test", "n_classes", "chance", "minutes_train", "predict_ms_p50",
     "predict_ms_p99", "window_s", "fold",
 )  # fmt: skip
+_IN_DETAILS = {
+    "window_s": "window_s",
+    "predict_ms_p50": "decode_ms_p50",
+    "predict_ms_p99": "decode_ms_p99",
+}
 _FLAGS = ("simulated", "transductive")
 _ORDER = [
     "simulated", "dataset", "evaluation", "window_s", "pipeline", "subject", "session",
@@ -109,7 +114,10 @@ def rows_of(frame: pd.DataFrame) -> tuple[Row, ...]:
 
 def named(dataset: str, simulated: bool) -> str:
     """Name of a data set in tables and plots: SIMULATED where it is."""
-    return f"{dataset} (SIMULATED)" if simulated and "SIMULATED" not in dataset else dataset
+    if not simulated:
+        return dataset
+    loud = re.sub("simulated", "SIMULATED", dataset, flags=re.IGNORECASE)
+    return loud if "SIMULATED" in loud else f"{dataset} (SIMULATED)"
 
 
 def scored(rows: Iterable[Row]) -> list[Row]:
@@ -142,13 +150,14 @@ def spoken(evaluation: str) -> str:
 
 
 def _completed(row: Row) -> Row:
-    """Number of trials and window length from the details, where the columns lack them."""
-    changes: dict[str, float] = {}
+    """Numbers from the details, where the columns lack them."""
+    changes: dict[str, Any] = {}
     if not row.n_test > 0:
         changes["n_test"] = float(len(row.details.get("y_true") or ()))
-    told = row.details.get("window_s")
-    if math.isnan(row.window_s) and isinstance(told, int | float):
-        changes["window_s"] = float(told)
+    for name, key in _IN_DETAILS.items():
+        told = row.details.get(key)
+        if math.isnan(getattr(row, name)) and isinstance(told, int | float):
+            changes[name] = float(told)
     return replace(row, **changes) if changes else row
 
 

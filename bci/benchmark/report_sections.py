@@ -141,8 +141,8 @@ _RATES = (
     "its 95 % t interval; dashed: the same without gaze shift; grey: the other pipelines."
 )
 _LEARNING = (
-    "Thin lines: subjects, mean of the repeats, with the 95 % interval that one test set allows "
-    "(repeats share trials). Thick: mean over subjects with its 95 % t interval; grey: the other "
+    "Thin lines: subjects, mean of the repeats, with the 95 % interval that one test set of each "
+    "session allows (repeats share trials). Thick: mean over subjects with its 95 % t interval; grey: the other "
     "pipelines."
 )
 _ONLINE = (

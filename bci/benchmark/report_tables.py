@@ -80,7 +80,7 @@ def overview(panels: Sequence[Panel]) -> Table:
                 "accuracy, %" if panel.as_percent else "ROC-AUC",
                 f"{len(values)} of {lane.n_asked}",
                 tell(lane.mean),
-                _between(tell, *lane.interval) if len(values) > 1 else "one subject",
+                _of_mean(panel, lane),
                 f"{tell(min(values))} – {tell(max(values))}" if values else "–",
                 f"{sum(p.solid for p in lane.points)} of {len(values)}",
                 f"{tell(panel.chance)} ({_between(tell, low, high)})",
@@ -93,6 +93,14 @@ def overview(panels: Sequence[Panel]) -> Table:
         "chance (95 % band)",
     )
     return Table("", columns + more, tuple(rows), 2)
+
+
+def _of_mean(panel: Panel, lane: Lane) -> str:
+    """Interval of the mean, or of the only subject's score."""
+    if len(lane.points) != 1:
+        return _between(panel.tell, *lane.interval)
+    only = lane.points[0]
+    return f"{_between(panel.tell, only.low, only.high)} (one subject)"
 
 
 def by_subject(panel: Panel) -> tuple[Table, ...]:
@@ -154,7 +162,7 @@ def latency(rows: Sequence[Row]) -> Table:
         if took or p50:
             lines.append((
                 dataset, pipeline, "as live" if live else "window by window", str(len(some)),
-                _spread(took), _spread(p50), _spread(known(row.predict_ms_p99 for row in some)),
+                _spread(took, 3), _spread(p50), _spread(known(row.predict_ms_p99 for row in some)),
             ))  # fmt: skip
     columns = ("data set", "pipeline", "decoded", "scores", "training, s")
     return Table("", (*columns, "decoding p50, ms", "decoding p99, ms"), tuple(lines), 3)
@@ -203,11 +211,12 @@ def _flat(values: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, str]
             yield name, str(value)
 
 
-def _spread(values: Sequence[float]) -> str:
+def _spread(values: Sequence[float], digits: int = 2) -> str:
     """Median (least – greatest)."""
     if not values:
         return "–"
-    return f"{np.median(values):.2f} ({min(values):.2f}–{max(values):.2f})"
+    told = (f"{value:.{digits}f}" for value in (np.median(values), min(values), max(values)))
+    return "{} ({}–{})".format(*told)
 
 
 def _between(tell: Any, low: float, high: float) -> str:

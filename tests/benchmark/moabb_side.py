@@ -27,7 +27,7 @@ class Wrapped(BaseDataset):
             subjects=list(range(1, len(names) + 1)),
             sessions_per_subject=n_sessions,
             events={label: i + 1 for i, label in enumerate(dataset.classes)},
-            code="Wrapped-" + dataset.name.replace("_", "-"),
+            code="Wrapped",
             interval=[0, 4],
             paradigm="imagery",
         )

@@ -177,7 +177,6 @@ def test_markers_that_leave_are_told_and_come_back(session, sender, settings, un
     assert all(abs(m.at - m.onset) < 40 for m in markers)  # on the sample of its moment
 
 
-@pytest.mark.xfail(strict=True, reason="the window is cut as if no sample were missing")
 @pytest.mark.parametrize(("onset", "offset_s"), [(900, 0.0), (450, 1.0)])
 def test_a_window_that_a_break_parts_from_its_marker_is_not_decided_on(settings, onset, offset_s):
     """A marker of the silence, and one before it whose window lies behind.

@@ -92,7 +92,7 @@ class BCI2000(RecordedDataset):
                 f"{self._settings.path}: holds no BCI2000 file with the states of task '{task}', "
                 f"{' and '.join(STATES[task])}"
             )
-        ordered = {s: sorted(p, key=lambda x: (x[1].session, x[0])) for s, p in found.items()}
+        ordered = {s: sorted(p, key=lambda x: (int(x[1].session), x[0])) for s, p in found.items()}
         return {subject: [part for _, part in parts] for subject, parts in ordered.items()}
 
     def load(self, part: Part) -> Recording:

@@ -120,7 +120,7 @@ def _cut(path: Path, settings: BciIv2bSettings) -> Cut:
 def _read(path: Path) -> tuple[Any, Any, float, tuple[str, ...]]:
     """Arrays of a file, checked; `X` as float64."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             X, y = np.asarray(file["X"], np.float64), file["y"]
             sfreq, names = float(file["sfreq"]), tuple(map(str, file["ch_names"]))
     except Exception as error:  # numpy and zipfile fail in many ways on a damaged file

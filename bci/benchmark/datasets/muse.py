@@ -81,11 +81,15 @@ class Muse(RecordedDataset):
             found.setdefault(_number("subject", place), []).append(part)
         if not found:
             raise SourceError(f"{folder}: holds no recording that names task '{task}' in its path")
-        return {s: sorted(found[s], key=lambda part: part.session) for s in sorted(found)}
+        return {s: sorted(found[s], key=_order) for s in sorted(found, key=int)}
 
     def load(self, part: Part) -> Recording:
         """Read a file."""
         return read_csv(part.path)
+
+
+def _order(part: Part) -> int:
+    return int(part.session)
 
 
 def _number(word: str, place: str) -> str:

@@ -103,12 +103,15 @@ class RecordedDataset(ABC):
 
     def continuous(self, subject: str) -> list[ContinuousSession]:
         """Recordings of a subject; runs of one session bear its name, as its epochs do."""
-        labels = {m: c for m, c in self._scheme.labels.items() if m not in self._scheme.idle}
-        idle, stim_s = self._scheme.idle, self._scheme.stim_s
+        scheme = self._scheme
+        labels = {m: c for m, c in scheme.labels.items() if m not in scheme.idle}
         return [
-            ContinuousSession(self.name, subject, session, recording, labels, idle, stim_s)
+            ContinuousSession(
+                self.name, subject, session, recording, labels, scheme.idle,
+                scheme.lasts_s(recording),
+            )
             for session, recording in self.recordings(subject)
-        ]
+        ]  # fmt: skip
 
     def settings(self) -> dict[str, Any]:
         """All that epochs depend on, with size and time of each subject's files."""

@@ -29,6 +29,7 @@ from bci.benchmark.datasets.recorded import (
     joined,
     of_subject,
 )
+from bci.benchmark.datasets.scheme import Scheme
 from bci.benchmark.datasets.settings import DatasetSettings
 from bci.calibration.training import collect
 from bci.config import Config, load
@@ -99,7 +100,7 @@ class Recordings:
         return [
             ContinuousSession(
                 self.name, subject, part.session, recording, config.labels, (),
-                config.window.offset_s + config.window.length_s,
+                _scheme(config).lasts_s(recording),
             )
             for part, config, recording in self._labelled(subject)
         ]  # fmt: skip
@@ -135,6 +136,12 @@ class Recordings:
                 f"{part.path}: its configuration, {path.name}, is missing; give one with 'config'"
             )
         return load(path)
+
+
+def _scheme(config: Config) -> Scheme:
+    window = config.window
+    openers = None if window.markers is None else frozenset(window.markers)
+    return Scheme(config.labels, window.offset_s + window.length_s, openers=openers)
 
 
 def _cut(config: Config, recording: Recording) -> Cut:

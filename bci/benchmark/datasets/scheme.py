@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from bci.paradigms.cues import Opened, labelled
 from bci.sources.files import Recording
 
@@ -22,7 +24,7 @@ class Scheme:
     openers : frozenset of str or None
         Marker values at which an epoch begins; None: those of `labels`.
     stim_s : float
-        How long a trial lasts from its marker, seconds.
+        How long a trial lasts from the marker at which its epoch begins, seconds.
     epochs_per_trial : int
         Consecutive epochs that belong to one trial.
     """
@@ -40,6 +42,19 @@ class Scheme:
 
     def opened(self, recording: Recording) -> list[Opened]:
         """Every labelled epoch of a recording: onset in samples, marker and label."""
-        markers = ((m.index or 0, m.value) for m in recording.markers)
         openers = self.openers or frozenset(self.labels)
-        return [o for o in labelled(markers, self.labels, openers) if o.label is not None]
+        found = labelled(_markers(recording), self.labels, openers)
+        return [o for o in found if o.label is not None]
+
+    def lasts_s(self, recording: Recording) -> float:
+        """How long a trial lasts from its labelled marker (the cue), seconds."""
+        cues = [onset for onset, value in _markers(recording) if value in self.labels]
+        onsets = np.array([o.onset for o in self.opened(recording)], dtype=np.int64)
+        if self.openers is None or not len(onsets):
+            return self.stim_s
+        before = np.searchsorted(cues, onsets, side="right") - 1
+        return self.stim_s + float(np.median(onsets - np.take(cues, before))) / recording.info.sfreq
+
+
+def _markers(recording: Recording) -> list[tuple[int, str]]:
+    return [(m.index or 0, m.value) for m in recording.markers]

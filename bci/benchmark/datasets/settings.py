@@ -124,7 +124,9 @@ class MarkedFolderSettings(FolderSettings):
         (), description="marker values of rest, for pseudo-online evaluation"
     )
     stim_s: float | None = Field(
-        None, gt=0, description="how long a trial lasts, seconds; null: to the end of its epoch"
+        None,
+        gt=0,
+        description="how long a trial lasts after the marker that opens it, seconds; null: tmax",
     )
 
     @model_validator(mode="after")

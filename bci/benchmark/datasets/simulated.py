@@ -131,9 +131,8 @@ def _scheme(paradigm: str) -> tuple[Scheme, ParadigmName]:
     """Trials begin with the cue; epochs with the flicker, or with imagery (at the cue)."""
     if paradigm in TARGETS:
         cues = {timetable.CUE + target.label: target.label for target in TARGETS[paradigm]}
-        times = speller.SpellerTimetable(())
         on = frozenset({timetable.STIM_ON})
-        return Scheme(cues, times.cue_s + times.stim_s, openers=on), "ssvep"
+        return Scheme(cues, speller.SpellerTimetable(()).stim_s, openers=on), "ssvep"
     cues = {timetable.CUE + label: label for label in (HANDS if paradigm == "imagery2" else FOUR)}
     idle = (timetable.FIXATION, timetable.CUE + "rest")
     on = frozenset({timetable.IMAGERY_ON})

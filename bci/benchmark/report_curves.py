@@ -11,7 +11,7 @@ from functools import partial
 
 import numpy as np
 
-from bci.benchmark.report_data import Panel, colours, subject_point
+from bci.benchmark.report_data import Panel, colours, labels, subject_point
 from bci.benchmark.report_intervals import mean_interval
 from bci.benchmark.report_rows import CURVES, ONLINE, Row, grouped, known, scored, spoken
 from bci.benchmark.report_svg import N_COLOURS, Figure, Scale, shorten
@@ -72,12 +72,14 @@ class Facets:
 
 def learning_curves(rows: Sequence[Row]) -> Iterator[Facets]:
     """Score against minutes of training data, by data set."""
-    number = colours(rows)
+    number, name = colours(rows), labels(rows)
     good = [row for row in scored(rows) if row.evaluation == CURVES and row.minutes_train >= 0]
     for dataset, of_set in grouped(good, lambda row: row.dataset).items():
         metric = next((row.metric for row in of_set if row.metric), "accuracy")
         facets = tuple(
-            Facet.of(pipeline, number[pipeline], _by_subject(some, partial(_learning, metric)))
+            Facet.of(
+                name[pipeline], number[pipeline], _by_subject(some, partial(_learning, metric))
+            )
             for pipeline, some in grouped(of_set, lambda row: row.pipeline).items()
         )
         chance = next(iter(known(row.chance for row in of_set)), math.nan)
@@ -95,7 +97,7 @@ def transfer_rates(rows: Sequence[Row]) -> Iterator[Facets]:
 
     Data sets that are named after their windows, "NAME 1.5 s", are one here.
     """
-    number = colours(rows)
+    number, name = colours(rows), labels(rows)
     good = [
         row
         for row in scored(rows)
@@ -110,7 +112,7 @@ def transfer_rates(rows: Sequence[Row]) -> Iterator[Facets]:
             bare = _by_subject(some, partial(_rates, 0.0))
             with_gaze = _by_subject(some, partial(_rates, GAZE_S))
             second = _mean(list(bare.values()))
-            facets.append(Facet.of(pipeline, number[pipeline], with_gaze, second))
+            facets.append(Facet.of(name[pipeline], number[pipeline], with_gaze, second))
         tops = [k.high for f in facets for c in f.subjects.values() for k in c]
         tops += [k.y for f in facets for k in f.second]
         y_range = (0.0, 1.05 * max([*tops, 1.0]))
@@ -125,7 +127,7 @@ def reliability(panel: Panel) -> Facets | None:
     facets = []
     for lane in panel.lanes:
         curve = _reliability([row.details.get("reliability") or [] for row in panel.of(lane)])
-        facets.append(Facet(lane.pipeline, lane.colour, {}, curve))
+        facets.append(Facet(lane.label, lane.colour, {}, curve))
     if not any(facet.mean for facet in facets):
         return None
     return Facets(

@@ -130,6 +130,15 @@ def colours(rows: Iterable[Row]) -> dict[str, int]:
     return {name: k for k, name in enumerate(names)}
 
 
+def labels(rows: Iterable[Row]) -> dict[str, str]:
+    """Every pipeline's name, those marked that saw test data without its labels."""
+    by_name = grouped(rows, lambda row: row.pipeline)
+    return {
+        name: f"{name} (transductive)" if any(row.transductive for row in some) else name
+        for name, some in by_name.items()
+    }
+
+
 def panels(rows: Sequence[Row], *, online: bool = False) -> Iterator[Panel]:
     """Panels of the epoched evaluations, or of the pseudo-online one, in order."""
     number = colours(rows)

@@ -18,7 +18,7 @@ from bci.benchmark.report_curves import (
     reliability,
     transfer_rates,
 )
-from bci.benchmark.report_data import Panel, panels
+from bci.benchmark.report_data import Panel, labels, panels
 from bci.benchmark.report_forest import MAX_PAIRS, forests
 from bci.benchmark.report_online import false_lanes, online_table, rules, time_lanes
 from bci.benchmark.report_plots import (
@@ -87,7 +87,7 @@ class Content:
         """Take results apart."""
         online = tuple(panels(rows, online=True))
         remarks = () if comparison is None else tuple(comparison.notes)
-        return cls(rows, tuple(panels(rows)), online, compared(comparison), remarks)
+        return cls(rows, tuple(panels(rows)), online, compared(comparison, labels(rows)), remarks)
 
 
 def sections(
@@ -142,8 +142,8 @@ _RATES = (
 )
 _LEARNING = (
     "Thin lines: subjects, mean of the repeats, with the 95 % interval that one test set of each "
-    "session allows (repeats share trials). Thick: mean over subjects with its 95 % t interval; grey: the other "
-    "pipelines."
+    "session allows (repeats share trials). Thick: mean over subjects with its 95 % t interval; "
+    "grey: the other pipelines."
 )
 _ONLINE = (
     "Continuous recordings through the live pipeline, sample by sample, idle time included. An "

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from bci.benchmark.report_rows import named, natural, spoken
@@ -70,15 +70,23 @@ class Compared:
         return tuple(pair for pair in self.pairs if best in (pair.one, pair.two))
 
 
-def compared(comparison: Comparison | None) -> tuple[Compared, ...]:
-    """Bring a comparison into the order of the report; nothing of None."""
+def compared(
+    comparison: Comparison | None, labels: Mapping[str, str] | None = None
+) -> tuple[Compared, ...]:
+    """Bring a comparison into the order of the report; nothing of None.
+
+    `labels` says how pipelines are called there, where not by their names.
+    """
     if comparison is None or comparison.pairs.empty:
         return ()
     over_all = {_key(row): row for row in comparison.combined.to_dict("records")}
-    found = []
+    found, called = [], labels or {}
     scopes = comparison.pairs.groupby(["evaluation", "metric", "simulated"], sort=False)
     for (evaluation, metric, simulated), rows in scopes:
-        pairs = tuple(_pairs(rows, over_all))
+        pairs = tuple(
+            replace(p, one=called.get(p.one, p.one), two=called.get(p.two, p.two))
+            for p in _pairs(rows, over_all)
+        )
         unit = {"roc_auc": "ROC-AUC"}.get(str(metric), str(metric))
         title = ", ".join(filter(None, (spoken(str(evaluation)), unit)))
         found.append(Compared(named(title, bool(simulated)), pairs))

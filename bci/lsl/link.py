@@ -11,7 +11,7 @@ import numpy as np
 
 from bci.clock import now
 from bci.errors import SourceError
-from bci.lsl.network import Search, StreamSummary, Wanted, load, summary
+from bci.lsl.network import FORGET_S, Search, StreamSummary, Wanted, load, summary
 from bci.types import FloatArray
 
 log = logging.getLogger(__name__)
@@ -187,7 +187,7 @@ class Link:
     def _recover(self, deadline: float) -> bool:
         if self._inlet is None:
             if self._search is None:
-                self._search = Search(self._wanted)
+                self._search = Search(self._wanted, patience_s=2 * FORGET_S)
             info = self._search.wait(deadline)
             self._warn_of_strangers(self._search.seen)
             if info is None:

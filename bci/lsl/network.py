@@ -15,6 +15,8 @@ from bci.errors import MissingDependency, SourceError
 
 #: Seconds to wait, after the first stream has answered, for others of the same description.
 SETTLE_S = 0.5
+#: Seconds after its last answer for which a stream still counts as visible.
+FORGET_S = 2.0
 
 _REMEDIES = {
     "linux": "reinstall it with: pip install --force-reinstall pylsl (its Linux wheel brings "
@@ -168,12 +170,22 @@ def _end(text: str) -> str:
 
 
 class Search:
-    """Streams as they show up, in the background; one look never blocks."""
+    """Streams as they show up, in the background; one look never blocks.
 
-    def __init__(self, wanted: Wanted) -> None:
+    Parameters
+    ----------
+    wanted : Wanted
+    patience_s : float
+        How long several streams may match before that is an error, seconds. A
+        sender that restarts is seen twice for a while (see `FORGET_S`).
+    """
+
+    def __init__(self, wanted: Wanted, patience_s: float = 0.0) -> None:
         self._wanted = wanted
-        self._resolver: Any = load().ContinuousResolver(forget_after=2.0)
+        self._patience = patience_s
+        self._resolver: Any = load().ContinuousResolver(forget_after=FORGET_S)
         self._first_seen: float | None = None
+        self._several_since: float | None = None
         self.seen: list[StreamSummary] = []
 
     def look(self) -> Any | None:
@@ -191,7 +203,11 @@ class Search:
             self._first_seen = None
             return None
         if len(matching) > 1:
-            raise self._wanted.ambiguous([stream for stream, _ in matching])
+            self._several_since = self._several_since or now()
+            if now() - self._several_since >= self._patience:
+                raise self._wanted.ambiguous([stream for stream, _ in matching])
+            return None
+        self._several_since = None
         if self._first_seen is None:
             self._first_seen = now()
         return matching[0][1] if now() - self._first_seen >= SETTLE_S else None

@@ -191,6 +191,8 @@ class StreamReader:
 
     def _take_break(self, reading: Break) -> None:
         at = self.n_received
+        if at == 0:  # silence before the first sample breaks nothing
+            return
         self.dejitter.restart(at)
         self.inbox.put(Gap(at, at, reading.reason), now())
         log.warning(

@@ -74,7 +74,7 @@ class FitMemory:
     #: scikit-learn clones a step before it is fitted unless this is None.
     location = "memory"
 
-    def __init__(self, max_bytes: int = 256 * 2**20) -> None:
+    def __init__(self, max_bytes: int = 64 * 2**20) -> None:
         self.recent = Recent(max_bytes)
 
     def cache(self, function: Callable[..., T], ignore: object = None) -> Callable[..., T]:

@@ -14,20 +14,23 @@ _WIDTH, _LEFT, _RIGHT, _ROW = 548.0, 190.0, 366.0, 22.0
 #: Effects beyond this are drawn at the edge; their numbers stand beside them.
 _REACH = 10.0
 
+#: What a row is called, its name in full, and what it shows.
+Line = tuple[str, str, Effect]
+
 
 def forests(compared: Compared) -> Iterator[Figure]:
     """One figure for each pair, or one for all pairs where each has but one data set."""
     pairs = compared.leading(MAX_PAIRS)
     if compared.several:
         for pair in pairs:
-            rows = [(effect.dataset, effect) for effect in pair.effects]
+            rows = [(shorten(e.dataset, 28), e.dataset, e) for e in pair.effects]
             title = f"{shorten(pair.one, 26)} against {shorten(pair.two, 26)}"
             yield _forest(title, rows, pair.one, pair.two)
     else:
-        by_set: dict[str, list[tuple[str, Effect]]] = {}
+        by_set: dict[str, list[Line]] = {}
         for pair in pairs:
             effect = pair.overall
-            by_set.setdefault(effect.dataset, []).append((_short(pair), effect))
+            by_set.setdefault(effect.dataset, []).append((*_names(pair), effect))
         for dataset, rows in by_set.items():
             yield _forest(dataset, rows, "first better", "second better")
 
@@ -46,10 +49,10 @@ def tell_effect(effect: float) -> str:
     return f"{effect:+.2f}" if math.isfinite(effect) else ("+∞" if effect > 0 else "-∞")
 
 
-def _forest(title: str, rows: Sequence[tuple[str, Effect]], one: str, two: str) -> Figure:
+def _forest(title: str, rows: Sequence[Line], one: str, two: str) -> Figure:
     top, bottom = 50.0, 50.0 + _ROW * len(rows)
     figure = Figure(_WIDTH, bottom + 54, f"effects: {title}")
-    ends = [abs(v) for _, e in rows for v in (e.effect, e.low, e.high) if math.isfinite(v)]
+    ends = [abs(v) for _, _, e in rows for v in (e.effect, e.low, e.high) if math.isfinite(v)]
     reach = max(1.0, min(_REACH, 1.05 * max(ends, default=1.0)))
     scale = Scale(-reach, reach, _LEFT, _RIGHT)
     for tick in scale.ticks(5):
@@ -63,17 +66,20 @@ def _forest(title: str, rows: Sequence[tuple[str, Effect]], one: str, two: str) 
         figure.text(x, 40, heading, "small", anchor)
     figure.text(scale(0) - 8, bottom + 34, f"← {shorten(two, 26)}", "axis", "end", two)
     figure.text(scale(0) + 8, bottom + 34, f"{shorten(one, 26)} →", "axis", "start", one)
-    for k, (name, effect) in enumerate(rows):
-        _row(figure, scale, name, effect, top + _ROW * (k + 0.5))
+    for k, line in enumerate(rows):
+        _row(figure, scale, line, top + _ROW * (k + 0.5))
     return figure
 
 
-def _short(pair: Pair) -> str:
-    return f"{shorten(pair.one, 13)} − {shorten(pair.two, 13)}"
+def _names(pair: Pair) -> tuple[str, str]:
+    """A pair's names as they fit, a star for transductive, and in full."""
+    short = (shorten(n.replace(" (transductive)", "*"), 13) for n in (pair.one, pair.two))
+    return " − ".join(short), f"{pair.one} − {pair.two}"
 
 
-def _row(figure: Figure, scale: Scale, name: str, effect: Effect, y: float) -> None:
-    figure.text(0, y + 4, shorten(name, 28), "name" if effect.pooled else "", title=name)
+def _row(figure: Figure, scale: Scale, line: Line, y: float) -> None:
+    shown, name, effect = line
+    figure.text(0, y + 4, shown, "name" if effect.pooled else "", title=name)
     if math.isfinite(effect.low):
         css = "bar strong" if effect.pooled else "bar"
         figure.line(scale(effect.low), y, scale(effect.high), y, css)

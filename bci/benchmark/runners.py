@@ -6,6 +6,7 @@ with the number of its item.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol, TypeVar
 
@@ -67,7 +68,12 @@ class Processes:
         from joblib.externals.loky.process_executor import TerminatedWorkerError
 
         try:
-            with parallel_config(backend="loky", inner_max_num_threads=1):
+            with (
+                parallel_config(backend="loky", inner_max_num_threads=1),
+                warnings.catch_warnings(),
+            ):
+                # loky starts a process anew when it has grown; the epochs kept there are read again
+                warnings.filterwarnings("ignore", "A worker stopped while", UserWarning)
                 yield from Parallel(
                     n_jobs=self.width, return_as="generator_unordered", batch_size=1
                 )(delayed(function)(*item) for item in items)

@@ -98,6 +98,8 @@ def fit(
 ) -> Any:
     """Fit, after a search of the grid inside these data where there is one.
 
+    Where no class has three trials there are as many inner folds as trials.
+
     Parameters
     ----------
     estimator : scikit-learn estimator
@@ -112,7 +114,10 @@ def fit(
     """
     if not grid:
         return estimator.fit(X, y)
-    inner = stratified(y, trials, N_INNER_FOLDS, seed)
+    fullest = max(len(np.unique(trials[y == label])) for label in np.unique(y))
+    if fullest < 2:
+        raise ValueError("a search of hyper-parameters needs two training trials of a class")
+    inner = stratified(y, trials, min(N_INNER_FOLDS, fullest), seed)
     return GridSearchCV(estimator, grid, cv=inner, scoring=metric, error_score="raise").fit(X, y)
 
 

@@ -34,12 +34,12 @@ Result = tuple[str, list[Row]]
 
 @lru_cache(maxsize=1)
 def _epochs() -> Recent:
-    return Recent(2**30)
+    return Recent(256 * 2**20)
 
 
 @lru_cache(maxsize=1)
 def _features() -> Recent:
-    return Recent(2**29)
+    return Recent(256 * 2**20)
 
 
 @lru_cache(maxsize=1)
@@ -109,7 +109,7 @@ def _scored(task: Task, unit: Unit, fold: Fold) -> Iterator[Row]:
                 "its answer for a window changes with the other test windows: it adapts to the "
                 "test; set 'transductive: true' for the pipeline"
             )
-        raw = epochs[0].X[:0] if len(epochs) > 1 else epochs[0].X[fold.test]
+        raw = epochs[fold.sessions[fold.test[0]]].X
         timed = _latencies(task, unit, settings, context, fitted, raw)
     common = timed | {
         "time": took,

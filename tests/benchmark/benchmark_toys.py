@@ -72,9 +72,7 @@ class Toy:
         if odd == "loud":
             X += 1000.0
         y = np.array(self.classes)[codes]
-        return Epochs(
-            self.name, subject, str(number + 1), X, y, SFREQ, ("C3", "Cz", "C4"), trials
-        )
+        return Epochs(self.name, subject, str(number + 1), X, y, SFREQ, ("C3", "Cz", "C4"), trials)
 
     def continuous(self, subject: str) -> list[Any]:
         return []

@@ -91,7 +91,9 @@ def evaluate(
 ) -> pd.DataFrame:
     """MOABB's table for one of its evaluations."""
     wrapped = Wrapped(dataset)
-    paradigm = TwoClasses() if len(dataset.classes) == 2 else ManyClasses(n_classes=len(dataset.classes))
+    paradigm = (
+        TwoClasses() if len(dataset.classes) == 2 else ManyClasses(n_classes=len(dataset.classes))
+    )
     moabb.set_log_level("error")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

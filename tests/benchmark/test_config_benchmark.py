@@ -90,7 +90,9 @@ def test_two_rows_are_never_mixed_up(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", sorted((Path(__file__).parents[2] / "configs").glob("benchmark_*.yaml")), ids=lambda p: p.stem
+    "path",
+    sorted((Path(__file__).parents[2] / "configs").glob("benchmark_*.yaml")),
+    ids=lambda p: p.stem,
 )
 def test_shipped_benchmarks_are_valid(path: Path) -> None:
     pipelines.check(configs.load(path))

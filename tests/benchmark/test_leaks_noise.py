@@ -19,7 +19,9 @@ from bci.benchmark.leaks import NoiseCheck, Order, check_noise, noise_session, p
 from bci.types import FloatArray
 
 #: What a decoder needs beyond its kind, and the labels that go with it.
-NEEDED: dict[str, dict[str, Any]] = {"fbcca": {"frequencies_hz": [13, 17], "bands": 2, "harmonics": 2}}
+NEEDED: dict[str, dict[str, Any]] = {
+    "fbcca": {"frequencies_hz": [13, 17], "bands": 2, "harmonics": 2}
+}
 HZ = ("13 Hz", "17 Hz")
 DECODERS = [kind for kind in registry.kinds("decoder") if kind != "model"]
 

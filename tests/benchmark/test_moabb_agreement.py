@@ -122,7 +122,9 @@ class Fake:
         labels = two if settings.n_classes == 2 else ("left_hand", "right_hand", "feet")
         self.classes = tuple(sorted(labels))
         self._fake = FakeDataset(list(labels), n_subjects=3, n_sessions=2, n_runs=1, seed=7)
-        self._paradigm = LeftRightImagery() if settings.n_classes == 2 else MotorImagery(n_classes=3)
+        self._paradigm = (
+            LeftRightImagery() if settings.n_classes == 2 else MotorImagery(n_classes=3)
+        )
 
     @property
     def subjects(self) -> list[str]:

@@ -27,9 +27,7 @@ COV = {"estimator": "pyriemann.estimation.Covariances", "params": {"estimator": 
 TS = {"estimator": "pyriemann.tangentspace.TangentSpace", "params": {"metric": "riemann"}}
 SVM = {"estimator": "sklearn.svm.SVC"}
 LR = {"estimator": "sklearn.linear_model.LogisticRegression"}
-CONTEXT = Context(
-    StreamInfo("toy", 64.0, ("C3", "Cz", "C4"), ("eeg",) * 3), 48, ("a", "b"), seed=7
-)
+CONTEXT = Context(StreamInfo("toy", 64.0, ("C3", "Cz", "C4"), ("eeg",) * 3), 48, ("a", "b"), seed=7)
 
 
 def made(*steps: dict[str, Any], **more: Any) -> PipelineSettings:

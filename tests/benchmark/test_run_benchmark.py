@@ -40,12 +40,39 @@ evaluations:
   - {kind: within_session}
 """
 
-COLUMNS = """score time samples subject session channels n_sessions dataset pipeline evaluation
-fold metric n_test n_classes chance paradigm simulated error n_train minutes_train transductive
-predict_ms_p50 predict_ms_p99 details key code_version""".split()
+COLUMNS = [
+    "score",
+    "time",
+    "samples",
+    "subject",
+    "session",
+    "channels",
+    "n_sessions",
+    "dataset",
+    "pipeline",
+    "evaluation",
+    "fold",
+    "metric",
+    "n_test",
+    "n_classes",
+    "chance",
+    "paradigm",
+    "simulated",
+    "error",
+    "n_train",
+    "minutes_train",
+    "transductive",
+    "predict_ms_p50",
+    "predict_ms_p99",
+    "details",
+    "key",
+    "code_version",
+]
 
 
-def config(dataset: str = "", pipelines: str = LOGVAR, evaluations: str = "") -> configs.BenchmarkConfig:
+def config(
+    dataset: str = "", pipelines: str = LOGVAR, evaluations: str = ""
+) -> configs.BenchmarkConfig:
     return configs.loads(BASE % (dataset, pipelines.strip()) + evaluations)
 
 
@@ -168,9 +195,7 @@ def test_a_pipeline_that_raises_on_one_subject_fails_there_only(tmp_path: Path) 
         ("unreadable", "SourceError: s1.edf is truncated"),
     ],
 )
-def test_bad_data_are_recorded_with_one_clear_reason(
-    tmp_path: Path, odd: str, reason: str
-) -> None:
+def test_bad_data_are_recorded_with_one_clear_reason(tmp_path: Path, odd: str, reason: str) -> None:
     found = run(config(f", odd: {{s1: {odd}}}"), tmp_path, n_jobs=1)
     bad = found[found["subject"] == "s1"]
     assert reason in set(bad["error"])
@@ -211,9 +236,7 @@ def test_every_epoched_evaluation_runs(tmp_path: Path) -> None:
     }  # fmt: skip
     curve = found.query("evaluation == 'learning_curve' and pipeline == 'mdm'")
     assert set(curve["n_train"]) == {6, 12}
-    assert curve["minutes_train"].iloc[0] == pytest.approx(
-        curve["n_train"].iloc[0] * 48 / 64 / 60
-    )
+    assert curve["minutes_train"].iloc[0] == pytest.approx(curve["n_train"].iloc[0] * 48 / 64 / 60)
 
 
 def test_twins_never_stand_on_both_sides(tmp_path: Path) -> None:

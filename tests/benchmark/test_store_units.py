@@ -46,9 +46,7 @@ def test_a_file_under_another_name_is_damage(store: Store) -> None:
         store.read("j")
 
 
-def test_a_write_that_fails_leaves_nothing(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_write_that_fails_leaves_nothing(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     store.write("k", [{"score": 1}])
 
     def full(*args: object) -> None:

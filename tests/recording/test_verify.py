@@ -189,7 +189,10 @@ def test_clock_resets_are_reported_as_gaps():
     eeg = next(s for s in report.streams if s.name == "BioSemi")
     assert eeg.gaps
     assert min(gap.seconds for gap in eeg.gaps) < -600_000
-    assert any("gap in the time stamps" in note or "gaps in the time stamps" in note for note in report.notes)
+    assert any(
+        "gap in the time stamps" in note or "gaps in the time stamps" in note
+        for note in report.notes
+    )
     assert any("effective rate" in note for note in report.notes)
 
 

@@ -103,7 +103,8 @@ def test_latency(tmp_path):
     own = np.array([d["latency_ms"] for d in found])
     assert len(ms) > 60 * 20 * 0.9
     print(
-        f"\npush to decision, {N_CHANNELS} ch {SFREQ} Hz, chunks of {CHUNK}, hop 50 ms, n = {len(ms)}: "
+        f"\npush to decision, {N_CHANNELS} ch {SFREQ} Hz, chunks of {CHUNK}, hop 50 ms, "
+        f"n = {len(ms)}: "
         f"p50 {np.median(ms):.2f} ms, p99 {np.percentile(ms, 99):.2f} ms, max {ms.max():.1f} ms "
         f"(inside the engine: p50 {np.median(own):.2f}, p99 {np.percentile(own, 99):.2f} ms)"
     )

@@ -394,6 +394,38 @@ def export(
             say(f"wrote {written}")
 
 
+@app.command()
+def benchmark(
+    config: Annotated[Path, typer.Argument(help="The benchmark's YAML.", metavar="CONFIG")],
+    out: Annotated[Path, typer.Option(help="Folder of the results; for --deploy, of the model.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List the work only.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Do again what is done.")] = False,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Processes; all cores if unset.")] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(help="Address of a Dask scheduler, e.g. tcp://10.0.0.1:8786.")
+    ] = None,
+    deploy: Annotated[
+        str | None, typer.Option(help="Train this pipeline and write the model instead.")
+    ] = None,
+    subject: Annotated[str | None, typer.Option(help="With --deploy: whose data.")] = None,
+    dataset: Annotated[str | None, typer.Option(help="With --deploy: which data set.")] = None,
+) -> None:
+    """Score decoders offline, epoched as MOABB does and as they run live; writes a report.
+
+    A run that was stopped goes on where it stopped; what is unchanged is not repeated.
+
+    Example: [bold]bci benchmark configs/benchmark_simulated.yaml --out results[/bold]
+    """
+    from bci.benchmark import main
+
+    if deploy is not None:
+        main.deploy(config, out, deploy, subject, dataset, say)
+    elif subject is not None or dataset is not None:
+        raise ConfigError("--subject and --dataset go with --deploy only")
+    elif not main.run(config, out, scheduler, jobs, force, dry_run, say):
+        raise typer.Exit(1)
+
+
 @config_app.command("check")
 def config_check(config: ConfigFile, overrides: Overrides = None) -> None:
     """Say whether a configuration is right; if not, where and why.

@@ -9,7 +9,8 @@ import yaml
 from bci import config, registry
 from bci.errors import ConfigError
 
-CONFIGS = sorted((Path(__file__).parent.parent / "configs").glob("*.yaml"))
+FOLDER = Path(__file__).parent.parent / "configs"
+CONFIGS = sorted(p for p in FOLDER.glob("*.yaml") if not p.stem.startswith("benchmark"))
 GOOD = "source: {kind: lsl}\n"
 
 

@@ -89,6 +89,7 @@ class Evaluation(Settings):
     only: list[str] | None = Field(
         None, description="names of data sets or paradigms that it is meant for; null: all"
     )
+    pipelines: list[str] | None = Field(None, description="names of pipelines; null: all")
 
 
 class WithinSession(Evaluation):

@@ -131,6 +131,9 @@ def _decoder(
     fitted = scoring.fit(
         decoder, settings.grid, found.X, found.y, trials, metric="accuracy", seed=task.seed
     )
+    fitted = getattr(fitted, "best_estimator_", fitted)
+    if not hasattr(fitted, "predict_proba"):
+        raise BciError("it gives no probabilities, which live decisions need")
     return fitted, len(found.y), minutes
 
 

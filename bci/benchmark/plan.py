@@ -55,6 +55,12 @@ def check_only(config: BenchmarkConfig, sources: Sequence[Source]) -> None:
                 f"{what} is only for '{unknown[0]}', which is no data set of this benchmark; "
                 f"known are: {', '.join(sorted(known))}"
             )
+    for evaluation in config.evaluations:
+        if unknown := sorted({*(evaluation.pipelines or [])} - {*config.pipelines}):
+            raise ConfigError(
+                f"evaluation '{evaluation.kind}' is for pipeline '{unknown[0]}', which is not in "
+                f"the benchmark; known are: {', '.join(config.pipelines)}"
+            )
     for source in sources:
         kinds = [e.kind for e in config.evaluations if meant_for(e, source)]
         if twice := [kind for kind in kinds if kinds.count(kind) > 1]:
@@ -72,6 +78,7 @@ def tasks(
                 name: settings
                 for name, settings in config.pipelines.items()
                 if meant_for(settings, source)
+                and (evaluation.pipelines is None or name in evaluation.pipelines)
             }
             if not chosen or not meant_for(evaluation, source):
                 continue
@@ -106,7 +113,7 @@ def _units(
     code: str,
 ) -> Iterator[Unit]:
     common: list[object] = [source.name, source.paradigm, source.classes, config.seed, code]
-    common += [evaluation.model_dump_json(), config.latency_windows]
+    common += [evaluation.model_dump_json(exclude={"only", "pipelines"}), config.latency_windows]
     for subject in subjects:
         if subject.error:
             for name in chosen:

@@ -15,7 +15,8 @@ from bci.sources.files import Recording
 from bci.sources.simulated import SimulatedSettings
 from bci.types import Command, Gap, Marker, RawMarker, Samples, SourceState
 
-CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))
+FOLDER = Path(__file__).parents[2] / "configs"
+CONFIGS = sorted(p for p in FOLDER.glob("*.yaml") if not p.stem.startswith("benchmark"))
 GRAZ = ("FC3", "FC4", "C5", "C3", "C1", "Cz", "C2", "C4", "C6", "CP3", "CP4")
 
 

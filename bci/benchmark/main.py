@@ -29,7 +29,7 @@ def run(
     dry_run: bool,
     say: Say,
 ) -> bool:
-    """Run the benchmark of `path` and write results and report to `out`; False where a unit failed."""
+    """Run the benchmark of `path`, write results and report to `out`; False if a unit failed."""
     config = configs.load(path)
     table = engine.run(
         config, out, scheduler=scheduler, n_jobs=n_jobs, force=force, dry_run=dry_run, report=say

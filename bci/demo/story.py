@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 from rich.console import Console
+from threadpoolctl import threadpool_limits
 
 from bci.calibration.training import collect, fit
 from bci.config import Config, loads
@@ -109,7 +110,10 @@ class Demo:
         self.folder.clear()
         self._began = self._clock()
         self._introduce()
-        with VirtualSession(self.config, self.subject, self.folder, self._pace) as session:
+        with (
+            threadpool_limits(1),  # as live; and several threads need not add up the same way twice
+            VirtualSession(self.config, self.subject, self.folder, self._pace) as session,
+        ):
             self._calibrate(session)
             began = session.now
             self._spell(session)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
+from threading import Lock
 from typing import Any, TypeVar
 
 import numpy as np
@@ -30,24 +31,31 @@ class Recent:
         self.n_made = 0
         self._kept: OrderedDict[Hashable, tuple[Any, int]] = OrderedDict()
         self._bytes = 0
+        self._lock = Lock()
 
     def get(self, key: Hashable, make: Callable[[], T]) -> T:
         """Return what is kept under `key`, or else make and keep it."""
-        if key in self._kept:
-            self._kept.move_to_end(key)
-            return self._kept[key][0]  # type: ignore[no-any-return]
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return self._kept[key][0]  # type: ignore[no-any-return]
         value = make()
-        self.n_made += 1
         size = _size(value)
-        self._kept[key] = value, size
-        self._bytes += size
-        while self._bytes > self.max_bytes and len(self._kept) > 1:
-            _, (_, freed) = self._kept.popitem(last=False)
-            self._bytes -= freed
+        with self._lock:
+            self.n_made += 1
+            self._forget(key)  # another thread may have made it as well
+            self._kept[key] = value, size
+            self._bytes += size
+            while self._bytes > self.max_bytes and len(self._kept) > 1:
+                self._forget(next(iter(self._kept)))
         return value
 
     def drop(self, key: Hashable) -> None:
         """Forget what is kept under `key`."""
+        with self._lock:
+            self._forget(key)
+
+    def _forget(self, key: Hashable) -> None:
         if key in self._kept:
             self._bytes -= self._kept.pop(key)[1]
 

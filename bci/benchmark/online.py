@@ -83,6 +83,8 @@ def rows(task: Task, unit: Unit) -> Iterator[Row]:
         for session in tested
     ]
     result = results[0] if len(results) == 1 else pseudo_online.pool(results)
+    if failed := result.abstentions.get("decoder-error"):
+        raise BciError(f"it failed on {failed} windows of the live stream; the log says how")
     details: dict[str, Any] = result.details()
     n_classes = int(details.get("n_classes", len(task.source.classes)))
     yield row(task, unit) | {

@@ -18,6 +18,8 @@ T = TypeVar("T")
 
 #: Times that a Dask task is tried again when its worker dies; Dask gives up a task after three.
 RETRIES = 3
+#: Seconds that a scheduler has to answer.
+CONNECT_S = 10.0
 
 
 class Runner(Protocol):
@@ -101,7 +103,7 @@ class Dask:
                 "pip install 'neuroloop[benchmark]'"
             ) from error
         try:
-            self.client = Client(address, timeout=10)
+            self.client = Client(address, timeout=CONNECT_S)
         except (OSError, ValueError) as error:
             raise BciError(
                 f"no Dask scheduler answers at '{address}': start one with 'dask scheduler', or "
@@ -110,15 +112,26 @@ class Dask:
         self.width = max(1, sum(self.client.nthreads().values()))
 
     def map(self, function: Callable[..., T], items: Sequence[tuple[Any, ...]]) -> Iterator[T]:
-        """See `Runner`; a task whose worker dies goes to another one."""
-        from distributed import as_completed
+        """See `Runner`; a task whose worker dies goes to another one.
+
+        Raises
+        ------
+        WorkersDied
+            One and the same task was there when several workers died.
+        """
+        from distributed import KilledWorker, as_completed
 
         futures = [
             self.client.submit(function, *item, pure=False, retries=RETRIES) for item in items
         ]
-        for future in as_completed(futures):
-            yield future.result()
-            future.release()
+        try:
+            for future in as_completed(futures):
+                yield future.result()
+                future.release()
+        except KilledWorker as error:
+            raise WorkersDied(f"several Dask workers died at one task: {error}") from error
+        finally:
+            self.client.cancel(futures)
 
     def close(self) -> None:
         """Take leave of the scheduler."""

@@ -94,21 +94,9 @@ def _scored(task: Task, unit: Unit, fold: Fold) -> Iterator[Row]:
     context = _context(epochs[0], tuple(np.unique(labels).tolist()), task.seed)
     y = labels if pipelines.takes_text_labels(settings) else _codes(labels)
     X = _prefixed(settings, context, epochs)
-    estimator = pipelines.rest(settings, context, _fits())
     metric = metric_of(len(task.source.classes))
     with scoring.Warned() as warned:
-        start = time.perf_counter()
-        fitted = scoring.fit(
-            estimator, settings.grid, X[fold.train], y[fold.train], fold.trials[fold.train],
-            metric=metric, seed=task.seed,
-        )  # fmt: skip
-        took = time.perf_counter() - start
-        answers = scoring.answer(fitted, X[fold.test])
-        if not settings.transductive and not scoring.batch_free(fitted, X[fold.test], answers):
-            raise BciError(
-                "its answer for a window changes with the other test windows: it adapts to the "
-                "test; set 'transductive: true' for the pipeline"
-            )
+        fitted, answers, took = _fitted(settings, context, fold, X, y, metric)
         raw = epochs[fold.sessions[fold.test[0]]].X
         timed = _latencies(task, unit, settings, context, fitted, raw)
     common = timed | {
@@ -116,19 +104,52 @@ def _scored(task: Task, unit: Unit, fold: Fold) -> Iterator[Row]:
         "n_train": len(fold.train),
         "minutes_train": float(_minutes(fold)),
         "channels": len(epochs[0].ch_names),
+        "samples": len(labels) if len(fold.parts) == 1 else len(fold.train),  # as MOABB counts
     }
     extra = _extra(fold, fitted, warned)
     for session, chosen in _tested(fold):
         some, truth = answers[chosen], y[fold.test][chosen]
-        yield row(task, unit) | common | {
-            "score": scoring.score(some, truth, metric),
-            "session": session,
-            "n_test": len(truth),
-            "samples": len(labels) if len(fold.parts) == 1 else len(fold.train),
-            "details": json.dumps(
-                _told(some, labels[fold.test][chosen], context.classes) | extra
-            ),
-        }  # fmt: skip
+        told = _told(some, labels[fold.test][chosen], context.classes) | extra
+        yield (
+            row(task, unit)
+            | common
+            | {
+                "score": scoring.score(some, truth, metric),
+                "session": session,
+                "n_test": len(truth),
+                "details": json.dumps(told),
+            }
+        )
+
+
+def _fitted(
+    settings: PipelineSettings,
+    context: Context,
+    fold: Fold,
+    X: Any,
+    y: NDArray[Any],
+    metric: str,
+) -> tuple[Any, scoring.Answers, float]:
+    """The fitted estimator, its answers to the test, and the seconds that fitting took.
+
+    Raises
+    ------
+    BciError
+        It adapts to the test and doesn't say so.
+    """
+    start = time.perf_counter()
+    fitted = scoring.fit(
+        pipelines.rest(settings, context, _fits()), settings.grid, X[fold.train], y[fold.train],
+        fold.trials[fold.train], metric=metric, seed=context.seed,
+    )  # fmt: skip
+    took = time.perf_counter() - start
+    answers = scoring.answer(fitted, X[fold.test])
+    if not settings.transductive and not scoring.batch_free(fitted, X[fold.test], answers):
+        raise BciError(
+            "its answer for a window changes with the other test windows: it adapts to the "
+            "test; set 'transductive: true' for the pipeline"
+        )
+    return fitted, answers, took
 
 
 def _part_epochs(settings: DatasetSettings, part: Part) -> Epochs:

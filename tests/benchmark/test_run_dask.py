@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -16,6 +17,7 @@ import pandas as pd
 import pytest
 
 from bci.benchmark import config as configs
+from bci.benchmark import runners
 from bci.benchmark.run import run
 from bci.errors import BciError
 
@@ -66,11 +68,12 @@ def test_a_killed_worker_loses_nothing(tmp_path: Path) -> None:
         )  # fmt: skip
         until(told.exists, "no scheduler")
         worker = ("dask_worker", "--scheduler-file", str(told), "--nthreads", "1", "--no-nanny",
-                  "--host", "127.0.0.1", "--no-dashboard", "--local-directory", str(tmp_path))  # fmt: skip
+                  "--host", "127.0.0.1", "--no-dashboard",
+                  "--local-directory", str(tmp_path))  # fmt: skip
         victim, _ = (stack.enter_context(process(*worker)) for _ in range(2))
         from distributed import Client
 
-        address = __import__("json").loads(told.read_text())["address"]
+        address = json.loads(told.read_text())["address"]
         with Client(address, timeout=20) as client:
             client.wait_for_workers(2, timeout=60)
         found: list[pd.DataFrame] = []
@@ -89,7 +92,10 @@ def test_a_killed_worker_loses_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_no_scheduler_is_one_clear_line(tmp_path: Path) -> None:
+def test_no_scheduler_is_one_clear_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytest.importorskip("distributed")
+    monkeypatch.setattr(runners, "CONNECT_S", 0.5)
     with pytest.raises(BciError, match="no Dask scheduler answers at 'tcp://127.0.0.1:9'"):
         run(configs.loads(TEXT), tmp_path, scheduler="tcp://127.0.0.1:9")

@@ -300,8 +300,9 @@ def settings():
 
 
 @pytest.fixture
-def session():
+def session(tmp_path, monkeypatch):
     """Start sessions in this process, from a dictionary or a `Config`; they end with the test."""
+    monkeypatch.chdir(tmp_path)  # what a configuration names without a folder lies here
     with contextlib.ExitStack() as stack:
 
         def start(settings):

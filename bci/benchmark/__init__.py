@@ -3,15 +3,17 @@
 ::
 
     config.py          a benchmark's YAML
-    datasets/          epochs and continuous recordings, by subject and session   (data.py: the contract)
+    datasets/          epochs and continuous recordings, by subject and session (see data.py)
     pipelines.py       our decoders by kind, any estimator by import path; transforms.py
     folds.py           who is trained on what; learning_curve.py; leaks.py guards it
     scoring.py         what a score is, as MOABB scores
-    plan.py, task.py   units of work; survey.py and index.py know the data without reading it again
-    run.py             plan, run, collect; work.py does a task, runners.py where, memory.py shares fits
+    plan.py, task.py   units of work; survey.py, index.py know the data without reading it again
+    run.py             plan, run, collect; work.py does a task, runners.py says where,
+                       memory.py shares fits, progress.py tells how far it is
     store.py           one file per unit of work, keyed by what it depends on (version.py)
-    pseudo_online.py   a recording through the live pipeline, with an idle class: matching.py says what
-                       counts, outcome.py is the result, operating_point.py the threshold, online.py a unit
+    pseudo_online.py   a recording through the live pipeline, with an idle class: matching.py
+                       counts, outcome.py is the result, operating_point.py the threshold,
+                       online.py the unit of work
     statistics.py      tests within and across data sets, as MOABB's; significance.py, chance.py
     report.py          one HTML page and tables; report_*.py
     deploy.py          from a benchmark's winner to a model that `bci run` loads

@@ -474,7 +474,7 @@ class Session:
                 "nothing: add a 'recording:' section"
             )
         if action == "start":
-            self._trainer = TrainingWorker(self.config, decoder, self._reader.n_received)
+            self._trainer = TrainingWorker(decoder, self._reader.n_received)
         elif self._trainer is None:
             raise ConfigError(f"calibration cannot {action}: it was not started")
         elif action == "cancel":

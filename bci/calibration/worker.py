@@ -13,7 +13,6 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from bci.config import Config
 from bci.errors import ModelError
 from bci.recording.layout import RunPaths
 
@@ -25,15 +24,13 @@ class TrainingWorker:
 
     Parameters
     ----------
-    config : Config
     decoder : str or None
         Kind to train; None: the configuration's.
     start : int
         Sample at which calibration starts.
     """
 
-    def __init__(self, config: Config, decoder: str | None, start: int) -> None:
-        self._config = config
+    def __init__(self, decoder: str | None, start: int) -> None:
         self._decoder = decoder
         self._start = start
         self._process: subprocess.Popen[str] | None = None

@@ -203,6 +203,8 @@ def test_calibration_over_the_api(
     assert live.status()["calibration"] is None
     n = live.telemetry.snapshot()["decisions"]
     until(lambda: live.telemetry.snapshot()["decisions"] > n + 50, 5)
+    seen = set()  # several trials pass before both hands had their turn
+    until(lambda: seen.add(live.status()["decoder"]["last_label"]) or len(seen - {None}) == 2, 20)
     live.stop()
     assert live.error is None
 

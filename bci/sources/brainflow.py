@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable
 from difflib import get_close_matches
 from itertools import pairwise
@@ -278,7 +279,10 @@ def _brainflow() -> Any:
             f"BrainFlow cannot be loaded ({error}); install it with: pip install brainflow "
             "'setuptools<81'"
         ) from error
-    board_shim.BoardShim.disable_board_logger()
+    with warnings.catch_warnings():
+        # the first call loads the library through pkg_resources, which warns of its own end
+        warnings.filterwarnings("ignore", "pkg_resources is deprecated")
+        board_shim.BoardShim.disable_board_logger()
     return board_shim
 
 

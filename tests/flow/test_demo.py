@@ -219,18 +219,20 @@ def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):
 
 
 def test_interrupted_it_leaves_a_whole_recording_that_the_next_demo_replaces(tmp_path):
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-u", "-m", "bci.cli", "demo", "--realtime", "--out", "here"],
         cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    try:
-        for line in process.stdout:
-            if line.startswith("Simulated calibration"):
-                break
-        process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=20)
-    finally:
-        process.kill()
+        # a shell starts background jobs, and so their children, with SIGINT ignored
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    ) as process:  # fmt: skip
+        try:
+            for line in process.stdout:
+                if line.startswith("Simulated calibration"):
+                    break
+            process.send_signal(signal.SIGINT)
+            _, err = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert process.returncode == 130
     assert "Traceback" not in err
     folder = DemoFolder(tmp_path / "here")

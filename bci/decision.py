@@ -7,6 +7,7 @@ rules out: there the engine abstains, and the policy is told.
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,7 +16,10 @@ from typing import Any, Protocol
 import numpy as np
 
 from bci.config import Config, DynamicDecision, ThresholdDecision
+from bci.decoders.stopping import StoppingRule
 from bci.types import FloatArray, Window
+
+log = logging.getLogger(__name__)
 
 Proba = FloatArray
 
@@ -45,6 +49,10 @@ class Policy(Protocol):
         """What comes next does not continue what was seen (pause, another decoder)."""
         ...
 
+    def follow(self, rule: StoppingRule | None) -> None:
+        """From here on a decoder decides that has this stopping rule, or none."""
+        ...
+
 
 def _refuse() -> Verdict:
     return Verdict(None, None)
@@ -62,6 +70,9 @@ class Each:
         return _refuse()
 
     def forget(self) -> None:
+        """See `Policy`."""
+
+    def follow(self, rule: StoppingRule | None) -> None:
         """See `Policy`."""
 
 
@@ -100,19 +111,28 @@ class Threshold:
         self._recent.clear()
         self._n_above = 0
 
+    def follow(self, rule: StoppingRule | None) -> None:
+        """See `Policy`."""
+
 
 class Dynamic:
-    """Stop once the posterior promises an error below the target, or at the longest window."""
+    """Stop once the decoder's stopping rule says so, or at the longest window.
+
+    The rule says how high the posterior must be for the target error, as
+    calibration found it, and after which of the windows no longer one is waited
+    for. Without a rule the posterior is taken at its word.
+    """
 
     def __init__(self, settings: DynamicDecision) -> None:
         self.settings = settings
+        self._rule: StoppingRule | None = None
 
     def decide(self, window: Window, proba: Proba) -> Verdict | None:
         """See `Policy`."""
         best = int(np.argmax(proba))
-        if proba[best] >= 1.0 - self.settings.target_error:
+        if proba[best] >= self._threshold(window):
             return Verdict(best, proba)
-        if not window.final:
+        if not self._is_last(window):
             return None
         if self.settings.at_longest == "force":
             return Verdict(best, proba, forced=True)
@@ -120,10 +140,32 @@ class Dynamic:
 
     def abstain(self, window: Window) -> Verdict | None:
         """See `Policy`."""
-        return _refuse() if window.final else None
+        return _refuse() if self._is_last(window) else None
 
     def forget(self) -> None:
         """See `Policy`."""
+
+    def follow(self, rule: StoppingRule | None) -> None:
+        """See `Policy`; a rule for another target error is not followed, and the log says so."""
+        asked = self.settings.target_error
+        if rule is not None and rule.target_error != asked:
+            log.warning(
+                "the model's stopping rule is calibrated for a target error of %g, the session "
+                "asks for %g: the posterior alone decides; train the model for this target",
+                rule.target_error, asked,
+            )  # fmt: skip
+            rule = None
+        self._rule = rule
+
+    def _threshold(self, window: Window) -> float:
+        if self._rule is None:
+            return 1.0 - self.settings.target_error
+        return self._rule.threshold_at(window.stop - window.start)
+
+    def _is_last(self, window: Window) -> bool:
+        if self._rule is not None and window.stop - window.start >= self._rule.looks[-1]:
+            return True
+        return window.final
 
 
 def build_policy(config: Config, sfreq: float) -> Policy:

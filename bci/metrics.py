@@ -1,4 +1,4 @@
-"""Figures of merit: information transfer, chance, intervals, typing speed, latency.
+"""Figures of merit: information transfer, chance, intervals, calibration, typing speed, latency.
 
 Chance and intervals are exact or have known coverage at the small numbers of
 trials that a session has; a score is never shown without one of them.
@@ -7,9 +7,14 @@ trials that a session has; a score is never shown without one of them.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.special import bdtrc, ndtri, xlog1py, xlogy
+
+#: Seconds that the gaze takes to the next target, by convention of the SSVEP literature.
+GAZE_SHIFT_S = 0.5
 
 
 def itr(p: float, n_classes: int, t: float) -> float:
@@ -134,6 +139,158 @@ def correct_characters_per_minute(text: str, phrase: str, seconds: float) -> flo
     if not seconds > 0.0:
         raise ValueError(f"typing speed over {seconds} s is not defined")
     return 60.0 * n_correct(text, phrase) / seconds
+
+
+def correct_selections_per_minute(p: float, t: float) -> float:
+    """Selections a minute that stand, where each error must be undone.
+
+    ``60 / t · (2 p - 1)``: a wrong selection costs itself and the one that undoes
+    it, which may go wrong in turn; 0 from an accuracy of one half down, where
+    undoing never ends. The factor is that of the practical bit rate [1]_.
+
+    Parameters
+    ----------
+    p : float
+        Accuracy, 0 to 1.
+    t : float
+        Seconds a selection takes, gaze shift included.
+
+    Raises
+    ------
+    ValueError
+        An argument is out of its range.
+
+    References
+    ----------
+    .. [1] Townsend, LaPallo, Boulay, Krusienski, Frye, Hauser, Schwartz, Vaughan,
+       Wolpaw, Sellers (2010). A novel P300-based brain-computer interface stimulus
+       presentation paradigm: moving beyond rows and columns. Clin. Neurophysiol.
+       121, 1109.
+    """
+    if not (0.0 <= p <= 1.0 and t > 0.0):
+        raise ValueError(f"no typing speed for accuracy {p}, {t} s a selection")
+    return max(0.0, 60.0 / t * (2.0 * p - 1.0))
+
+
+@dataclass(frozen=True, slots=True)
+class SelectionReport:
+    """What selections of different length come to; see `selection_report`.
+
+    Attributes
+    ----------
+    n : int
+        Selections.
+    mean_s : float
+        Mean evidence, seconds, without gaze shift.
+    accuracy : float
+        Of all selections, forced ones included.
+    n_passed : int
+        Selections that reached their threshold; the others were forced by the time.
+    error_passed, error_forced : float or None
+        Share of wrong ones among either; None where there is none.
+    itr, itr_evidence : float
+        Bit/min at the mean time, with and without gaze shift.
+    correct_per_min : float
+        See `correct_selections_per_minute`; with gaze shift.
+    """
+
+    n: int
+    mean_s: float
+    accuracy: float
+    n_passed: int
+    error_passed: float | None
+    error_forced: float | None
+    itr: float
+    itr_evidence: float
+    correct_per_min: float
+
+    @property
+    def forced_share(self) -> float:
+        """Share of selections that did not reach their threshold."""
+        return 1.0 - self.n_passed / self.n
+
+
+def selection_report(
+    seconds: ArrayLike,
+    right: ArrayLike,
+    passed: ArrayLike,
+    n_classes: int,
+    gaze_shift_s: float = GAZE_SHIFT_S,
+) -> SelectionReport:
+    """Figures of selections that took different times, as dynamic stopping makes them.
+
+    Parameters
+    ----------
+    seconds : array, shape (n_selections,)
+        Evidence of each, without gaze shift.
+    right, passed : array of bool, shape (n_selections,)
+        Whether it was right; whether it reached its threshold.
+    n_classes : int
+    gaze_shift_s : float
+
+    Raises
+    ------
+    ValueError
+        There is no selection, or shapes differ.
+    """
+    times = np.asarray(seconds, dtype=np.float64)
+    hits, through = np.asarray(right, dtype=bool), np.asarray(passed, dtype=bool)
+    if times.ndim != 1 or not len(times) or not times.shape == hits.shape == through.shape:
+        raise ValueError(
+            "a report needs time, outcome and threshold of at least one selection; found shapes "
+            f"{times.shape}, {hits.shape}, {through.shape}"
+        )
+    mean_s, accuracy = float(times.mean()), float(hits.mean())
+    return SelectionReport(
+        n=len(times),
+        mean_s=mean_s,
+        accuracy=accuracy,
+        n_passed=int(through.sum()),
+        error_passed=_share_wrong(hits[through]),
+        error_forced=_share_wrong(hits[~through]),
+        itr=itr(accuracy, n_classes, mean_s + gaze_shift_s),
+        itr_evidence=itr(accuracy, n_classes, mean_s),
+        correct_per_min=correct_selections_per_minute(accuracy, mean_s + gaze_shift_s),
+    )
+
+
+def _share_wrong(hits: np.ndarray) -> float | None:
+    return float(np.mean(~hits)) if len(hits) else None
+
+
+def expected_calibration_error(confidence: ArrayLike, right: ArrayLike, n_bins: int = 10) -> float:
+    """Mean distance between what was promised and what came, weighted by how often [1]_.
+
+    Bins hold equally many answers, so that none is judged by a handful.
+
+    Parameters
+    ----------
+    confidence : array, shape (n,)
+        Probability that each answer is right, as its decoder gave it.
+    right : array of bool, shape (n,)
+    n_bins : int
+        At most n are made.
+
+    Raises
+    ------
+    ValueError
+        There is no answer, or shapes differ.
+
+    References
+    ----------
+    .. [1] Guo, Pleiss, Sun, Weinberger (2017). On calibration of modern neural
+       networks. ICML.
+    """
+    promised, hits = np.asarray(confidence, dtype=np.float64), np.asarray(right, dtype=bool)
+    if promised.ndim != 1 or not len(promised) or promised.shape != hits.shape or n_bins < 1:
+        raise ValueError(
+            f"calibration needs answers and bins; found shapes {promised.shape} and {hits.shape}, "
+            f"{n_bins} bins"
+        )
+    order = np.argsort(promised, kind="stable")
+    bins = np.array_split(order, min(n_bins, len(order)))
+    gaps = [len(b) * abs(promised[b].mean() - hits[b].mean()) for b in bins]
+    return float(np.sum(gaps) / len(order))
 
 
 def latency_percentiles(

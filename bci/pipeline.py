@@ -22,6 +22,7 @@ from bci.channels import ChannelAdapter
 from bci.config import Config
 from bci.decision import Policy, Verdict, build_policy
 from bci.decoders import Decoder, MomentsDecoder
+from bci.decoders.stopping import StoppingRule
 from bci.dsp.chain import Chain
 from bci.types import (
     Bypass,
@@ -110,8 +111,13 @@ class Pipeline:
         """Group delay of the processing in use, seconds."""
         return self.adapter.delay_s + self.chain.delay_s
 
-    def use(self, decoder: Decoder | None, model: str) -> None:
-        """Decide by `decoder` (before the first sample; later push a `DecoderSwap`)."""
+    def use(
+        self, decoder: Decoder | None, model: str, stopping: StoppingRule | None = None
+    ) -> None:
+        """Decide by `decoder` (before the first sample; later push a `DecoderSwap`).
+
+        `stopping`: when growing windows are decided, as it was calibrated for this decoder.
+        """
         self.decoder = decoder
         self.model = model
         by_moments = isinstance(decoder, MomentsDecoder)
@@ -119,6 +125,7 @@ class Pipeline:
         self.cutter.want_data = not by_moments
         self.classes = () if decoder is None else tuple(str(c) for c in decoder.classes_)
         self._policy.forget()
+        self._policy.follow(stopping)
 
     # --- events ------------------------------------------------------------------------------
 
@@ -191,7 +198,7 @@ class Pipeline:
         elif isinstance(event, Command):
             self._pause(event.action == "pause")
         elif isinstance(event, DecoderSwap):
-            self.use(event.decoder, event.model)
+            self.use(event.decoder, event.model, event.stopping)
         elif isinstance(event, Bypass):
             self.chain.bypass(event.stage, event.active)
         elif isinstance(event, Feedback):

@@ -75,5 +75,5 @@ def _event(event: LoggedEvent, models: Path | None) -> Event:
     if not isinstance(event, SwapRecord):
         return event
     path = Path(event.model) if models is None else models / event.model
-    decoder, _ = load(path)
-    return DecoderSwap(event.at, decoder, event.model)
+    decoder, manifest = load(path)
+    return DecoderSwap(event.at, decoder, event.model, manifest.stopping)

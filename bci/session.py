@@ -461,10 +461,10 @@ class Session:
     def swap_decoder(self, path: Path) -> None:
         """Load a model artifact and decide by it from the next sample on."""
         config = self.config.model_copy(update={"decoder": ModelSettings(path=path)})
-        decoder, name = load_decoder(config, self._pipeline.info)
+        decoder, name, stopping = load_decoder(config, self._pipeline.info)
         if self._record is not None:
             self._record.keep_model(path, name)
-        self._reader.inbox.put(DecoderSwap(0, decoder, name), now())
+        self._reader.inbox.put(DecoderSwap(0, decoder, name, stopping), now())
 
     def calibrate(self, action: Any, decoder: str | None) -> None:
         """Train on what was recorded since calibration started, in a worker process."""

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from bci.decoders import Decoder
+    from bci.decoders.stopping import StoppingRule
 
 FloatArray = NDArray[np.float64]
 #: Samples as a source delivers them: float32 or float64, microvolts.
@@ -217,11 +218,15 @@ class Feedback:
 
 @dataclass(frozen=True, slots=True)
 class DecoderSwap:
-    """From sample `at` on, windows are decided by `decoder`."""
+    """From sample `at` on, windows are decided by `decoder`, and growing ones when `stopping` says.
+
+    Without a rule of its own a decoder's posterior decides when.
+    """
 
     at: int
     decoder: Decoder = field(repr=False)
     model: str
+    stopping: StoppingRule | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -161,6 +161,19 @@ def _moments(samples: RingBuffer, start: int, stop: int) -> Moments:
     return Moments(x.T @ x, np.add.reduce(x), stop - start)
 
 
+def look_lengths(settings: WindowSettings, sfreq: float) -> tuple[int, ...]:
+    """Lengths, in samples at `sfreq` Hz, of the windows that one marker opens.
+
+    Several for growing windows, else one.
+    """
+    length = max(1, round(settings.length_s * sfreq))
+    if settings.kind != "growing":
+        return (length,)
+    shortest = max(1, round(settings.min_s * sfreq))
+    hop = max(1, round(settings.hop_s * sfreq))
+    return (*range(min(shortest, length), length, hop), length)
+
+
 class WindowCutter:
     """Keeps the newest processed samples and cuts the windows that are due.
 
@@ -200,8 +213,7 @@ class WindowCutter:
         self.length = max(1, round(settings.length_s * sfreq))
         self.hop = max(1, round(settings.hop_s * sfreq))
         self.offset = round(settings.offset_s * sfreq)
-        shortest = max(1, round(settings.min_s * sfreq))
-        self._shortest = min(self.length, shortest) if self.kind == "growing" else self.length
+        self._shortest = look_lengths(settings, sfreq)[0]
         self.want_data = True
         self.want_moments = False
         self.n_dropped_trials = 0

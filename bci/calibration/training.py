@@ -19,7 +19,8 @@ from sklearn.base import clone
 from sklearn.model_selection import StratifiedKFold
 
 from bci import registry
-from bci.config import Config, DecoderSettings, EachDecision, WindowSettings
+from bci.calibration.stopping import cross_validated, fit_stopping, in_words
+from bci.config import Config, DecoderSettings, DynamicDecision, EachDecision, WindowSettings
 from bci.decoders.artifact import Manifest, save
 from bci.decoders.manifest import Score, describe_processing, training_hash
 from bci.errors import ConfigError, ModelError
@@ -29,6 +30,7 @@ from bci.pipeline import Pipeline
 from bci.playback import events
 from bci.sources.files import Recording, load_recording
 from bci.types import FloatArray, StreamInfo, Window
+from bci.windows import look_lengths
 
 N_FOLDS = 5
 
@@ -155,6 +157,9 @@ def fit(
 ) -> tuple[Any, Manifest]:
     """Fit the decoder and score it by cross-validation.
 
+    Where windows grow, the same cross-validation says when to stop
+    (see `bci.calibration.stopping`).
+
     Parameters
     ----------
     config : Config
@@ -178,19 +183,28 @@ def fit(
             f"{_counted(counts)} ({windows.n_rejected} left out for their quality)"
         )
     estimator = settings.build(windows.info)
+    n_folds, sfreq = min(N_FOLDS, min(counts.values())), windows.info.sfreq
+    stopping = None
     try:
-        score = _cross_validate(estimator, X, y, min(N_FOLDS, min(counts.values())))
+        if isinstance(config.decision, DynamicDecision) and getattr(estimator, "any_length", False):
+            looks = look_lengths(config.window, sfreq)
+            trials = cross_validated(estimator, X, y, looks, sfreq, n_folds)
+            n_right = int(trials.right[:, -1].sum())
+            stopping = fit_stopping(trials, config.decision.target_error)
+        else:
+            n_right = _n_right(estimator, X, y, n_folds)
         fitted = clone(estimator).fit(X, y)
     except ValueError as error:
         raise ModelError(f"decoder '{settings.kind}' cannot be trained: {error}") from error
     manifest = Manifest(
         ch_names=windows.info.ch_names,
-        sfreq=windows.info.sfreq,
+        sfreq=sfreq,
         processing=windows.processing,
         window=config.window.model_dump(mode="json"),
         training_sha256=training_hash(X, y),
         n_trials=dict(sorted(counts.items())),
-        scores=(score,),
+        scores=(_accuracy(n_right, len(y), n_folds),),
+        stopping=stopping,
     )
     return fitted, manifest
 
@@ -199,14 +213,18 @@ def _counted(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{n} {label}" for label, n in sorted(counts.items())) or "none"
 
 
-def _cross_validate(estimator: Any, X: FloatArray, y: Any, n_folds: int) -> Score:
-    """Accuracy on held-out folds; one window a trial, so no trial is on both sides."""
-    hits = 0
-    for train, test in StratifiedKFold(n_folds).split(X, y):
-        hits += int((clone(estimator).fit(X[train], y[train]).predict(X[test]) == y[test]).sum())
-    low, high = accuracy_interval(hits, len(y))
+def _n_right(estimator: Any, X: FloatArray, y: Any, n_folds: int) -> int:
+    """Right answers on held-out folds; one window a trial, so no trial is on both sides."""
+    return sum(
+        int((clone(estimator).fit(X[train], y[train]).predict(X[test]) == y[test]).sum())
+        for train, test in StratifiedKFold(n_folds).split(X, y)
+    )
+
+
+def _accuracy(n_right: int, n: int, n_folds: int) -> Score:
+    low, high = accuracy_interval(n_right, n)
     return Score(
-        metric="accuracy", value=hits / len(y), low=low, high=high, n=len(y),
+        metric="accuracy", value=n_right / n, low=low, high=high, n=n,
         method=f"{n_folds}-fold stratified, in order of time, one window a trial",
     )  # fmt: skip
 
@@ -232,6 +250,8 @@ def train(
     fitted, manifest = fit(config, join(parts, recordings), decoder)
     saved = save(fitted, manifest, out)
     report(f"{settings.kind} on {_counted(saved.n_trials)}: {judged(saved)}")
+    if saved.stopping is not None:
+        report(in_words(saved.stopping))
     report(f"wrote model {saved.model_id}; decode with  decoder: {{kind: model, path: {out}}}")
 
 

@@ -17,6 +17,7 @@ from pydantic import Field
 from bci.config import Config, DecoderSettings
 from bci.decoders import Decoder, MomentsDecoder
 from bci.decoders.manifest import Manifest, adaptation, check
+from bci.decoders.stopping import StoppingRule
 from bci.decoders.storage import load, save
 from bci.errors import ConfigError, UntrainedDecoder
 from bci.types import FloatArray, Moments, StreamInfo
@@ -89,9 +90,10 @@ class ModelSettings(DecoderSettings):
         info: StreamInfo,
         processing: Sequence[Mapping[str, Any]] | None = None,
         window: Mapping[str, Any] | None = None,
-    ) -> tuple[Decoder, str]:
+    ) -> tuple[Decoder, str, StoppingRule | None]:
         """Load the decoder, compare it with the session, and name it for the decisions.
 
+        With it comes the stopping rule that was calibrated for it, if one was.
         A name that ends in "+picked" says that channels were picked or put in
         order for the model; the log says which.
 
@@ -103,7 +105,7 @@ class ModelSettings(DecoderSettings):
         decoder, manifest = load(self.path, self.trusted)
         check(manifest, info, processing, window, any_order=self.adapt)
         if manifest.ch_names == info.ch_names:
-            return decoder, manifest.model_id
+            return decoder, manifest.model_id, manifest.stopping
         channels = adaptation(manifest, info)
         log.warning(
             "model %s is adapted to stream '%s': it takes channels %s from %s",
@@ -113,11 +115,13 @@ class ModelSettings(DecoderSettings):
             ", ".join(info.ch_names),
         )
         picked = PickedMoments if isinstance(decoder, MomentsDecoder) else PickedChannels
-        return picked(decoder, channels), f"{manifest.model_id}+picked"
+        return picked(decoder, channels), f"{manifest.model_id}+picked", manifest.stopping
 
 
-def load_decoder(config: Config, info: StreamInfo) -> tuple[Decoder, str]:
-    """Make the decoder of a session, ready to decide, and its name for the decisions.
+def load_decoder(config: Config, info: StreamInfo) -> tuple[Decoder, str, StoppingRule | None]:
+    """Make the decoder of a session, ready to decide; its name for the decisions; when to decide.
+
+    These are the arguments of `bci.pipeline.Pipeline.use`.
 
     Parameters
     ----------
@@ -147,4 +151,4 @@ def load_decoder(config: Config, info: StreamInfo) -> tuple[Decoder, str]:
             f"decoder kind '{settings.kind}' must be trained before it can decide; train it with "
             "'bci train' and set the decoder to {kind: model, path: FOLDER}"
         )
-    return decoder, settings.kind
+    return decoder, settings.kind, None

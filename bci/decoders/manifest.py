@@ -17,6 +17,7 @@ from pydantic import Field, ValidationError
 
 from bci import registry
 from bci.config import Settings
+from bci.decoders.stopping import StoppingRule
 from bci.errors import ModelError
 from bci.types import FloatArray, StreamInfo
 
@@ -58,6 +59,9 @@ class Manifest(Settings):
     )
     n_trials: dict[str, int] = Field(default={}, description="label: training trials")
     scores: tuple[Score, ...] = ()
+    stopping: StoppingRule | None = Field(
+        default=None, description="when a trial of growing windows is decided; null: not calibrated"
+    )
     # added while saving
     schema_version: Literal["bci.model/1"] = "bci.model/1"
     kind: str = ""
@@ -72,7 +76,10 @@ class Manifest(Settings):
 
     def content_digest(self) -> str:
         """SHA-256 of all fields but the date and the digest itself."""
-        fields = self.model_dump(mode="json", exclude={"digest", "created"})
+        exclude = {"digest", "created"}
+        if self.stopping is None:  # models from before it existed keep their digest
+            exclude.add("stopping")
+        fields = self.model_dump(mode="json", exclude=exclude)
         text = json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
         return hashlib.sha256(text.encode()).hexdigest()
 

@@ -18,9 +18,8 @@ those that were wished for: 60 Hz over 7 is 8.571 Hz, and not 8.5.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Literal
 
 import numpy as np

@@ -14,7 +14,7 @@ import re
 import shutil
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from bci.config import Config
     from bci.logs import TerminalHandler
+    from bci.paradigms.frequencies import Flicker
     from bci.session import Session
 
 app = typer.Typer(
@@ -324,6 +325,62 @@ def streams(
             s.channel_format, s.source_id, s.hostname,
         )  # fmt: skip
     Console(highlight=False, width=None if sys.stdout.isatty() else 200).print(table)
+
+
+@app.command()
+def plan(
+    refresh: Annotated[float, typer.Argument(help="Measured refresh rate, Hz.", metavar="HZ")],
+    targets: Annotated[int, typer.Option(help="Number of targets.")] = 12,
+    low: Annotated[float, typer.Option(help="Lowest frequency, Hz.")] = 9.25,
+    high: Annotated[float, typer.Option(help="Highest frequency, Hz.")] = 14.75,
+    wish: Annotated[
+        list[float] | None,
+        typer.Option(help="A wished frequency, Hz (repeatable); instead of number and range."),
+    ] = None,
+    locked: Annotated[
+        bool, typer.Option("--locked", help="Whole frames per cycle, not a sampled sinusoid.")
+    ] = False,
+    step_pi: Annotated[
+        float, typer.Option(help="Phase from one target to the next, in multiples of pi.")
+    ] = 0.5,
+    window: Annotated[float, typer.Option(help="Longest window of the decoder, seconds.")] = 1.0,
+    harmonics: Annotated[int, typer.Option(help="Harmonics that the decoder uses.")] = 5,
+    share: Annotated[
+        float, typer.Option(help="Share of the screen that flickers, all targets together, 0 to 1.")
+    ] = 1.0,
+) -> None:
+    """Plan SSVEP targets: what the screen can show, what collides, what the decoder must know.
+
+    Example: [bold]bci plan 59.94 --locked --targets 4 --low 7 --high 15[/bold]
+    """
+    from bci.paradigms import collisions, frequencies
+
+    method: frequencies.Method = "locked" if locked else "sampled"
+    wished = wish or frequencies.spread(refresh, targets, low, high, method)
+    flickers = frequencies.plan(refresh, wished, method=method, step_pi=step_pi)
+    found = collisions.findings(
+        flickers, refresh, window_s=window, n_harmonics=harmonics, flicker_share=share
+    )
+    _print_plan(flickers)
+    for finding in found or ["nothing collides"]:
+        say(f"- {finding}")
+    say(f"\n{frequencies.decoder_yaml(flickers)}")
+
+
+def _print_plan(flickers: Sequence[Flicker]) -> None:
+    import math
+
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("target", "wished Hz", "shown Hz", "phase / pi", "frames on + off", box=None)
+    for number, f in enumerate(flickers, start=1):
+        frames = "any" if f.frames is None else f"{f.frames[0]} + {f.frames[1]}"
+        table.add_row(
+            str(number), f"{f.wished_hz:.6g}", f"{f.frequency_hz:.6f}", f"{f.phase / math.pi:.4g}",
+            frames,
+        )  # fmt: skip
+    Console(highlight=False).print(table)
 
 
 @app.command()

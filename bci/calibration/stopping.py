@@ -10,10 +10,13 @@ is checked on trials that the decoder was not fitted on:
    wrong says what a posterior is worth *at a stop*. Each trial weighs 1, however
    often it stops; the targets are those of the rule of succession, as in
    `bci.decoders.temperature`: n trials without an error stand for 1 in n + 2.
-3. The threshold is the lowest at which, and above which, the error so predicted
-   of the trials that pass stays within the target. That walk from the strictest
-   threshold to the first failure is the fixed sequence of [1]_, without its
-   confidence level: what is stated is the error to be expected, not a bound on it.
+3. The errors counted among the trials that pass a threshold are too few to be
+   trusted, and the curve's shape may be wrong. So they are taken together: the
+   curve counts like 1 / target more trials, as many as it takes to see one error
+   where the rate is the target (choice). The threshold is the lowest at which, and
+   above which, the error so estimated stays within the target. That walk from the
+   strictest threshold to the first failure is the fixed sequence of [1]_, without
+   its confidence level: what is stated is the error to be expected, not a bound.
 4. Waiting has an end: the latest look with which the rule transfers, on these
    trials, at least as much as the best fixed length. Later is better for those
    that stay undecided; that it must not cost transfer is the only limit.
@@ -221,14 +224,16 @@ def _lowest(
     error_at: Callable[[FloatArray], FloatArray],
     target_error: float,
 ) -> float | None:
-    """The lowest threshold at and above which the predicted error keeps the target."""
-    found = None
+    """The lowest threshold at and above which the estimated error keeps the target."""
+    found, weight = None, 1.0 / target_error
     for threshold in _thresholds(trials.n_classes):
         at, passed = stopped(trials, threshold, looks)
-        if not passed.any():
+        stop = np.flatnonzero(passed), at[passed]
+        if not len(stop[0]):
             continue
-        stops = trials.posterior[np.flatnonzero(passed), at[passed]]
-        if error_at(stops).mean() > target_error:
+        predicted = error_at(trials.posterior[stop]).mean()
+        n_wrong = np.count_nonzero(~trials.right[stop])
+        if (n_wrong + weight * predicted) / (len(stop[0]) + weight) > target_error:
             break
         found = float(threshold)
     return found
@@ -253,7 +258,8 @@ def in_words(rule: StoppingRule) -> str:
         f"{100 * rule.target_error:g} %, looking {len(rule.looks)} times from "
         f"{rule.looks[0] / rule.sfreq:.2f} to {rule.longest_s:.2f} s\n"
         f"  in calibration {_figures(found)}; error {error} among the {found.n_passed} of "
-        f"{found.n} that passed; best fixed length {fixed.mean_s:.2f} s with {fixed.itr:.1f} bit/min"
+        f"{found.n} that passed; best fixed length {fixed.mean_s:.2f} s with {fixed.itr:.1f} "
+        "bit/min"
     )
 
 

@@ -117,7 +117,7 @@ def aliases(
                     yield Collision(what, folded)
 
 
-def warnings(
+def findings(
     flickers: Sequence[Flicker],
     refresh_hz: float,
     *,

@@ -17,9 +17,10 @@ is checked on trials that the decoder was not fitted on:
    above which, the error so estimated stays within the target. That walk from the
    strictest threshold to the first failure is the fixed sequence of [1]_, without
    its confidence level: what is stated is the error to be expected, not a bound.
-4. Waiting has an end: the latest look with which the rule transfers, on these
-   trials, at least as much as the best fixed length. Later is better for those
-   that stay undecided; that it must not cost transfer is the only limit.
+4. Waiting has an end: the latest look with which the rule does not credibly
+   transfer less, on these trials, than the best fixed length: by two jackknife
+   standard errors of the difference. Of many lengths the best looks better than it
+   is, so that asking for a plain "not less" would cut trials short for nothing.
 
 Where one of these steps fails, the length is fixed, and the rule says why.
 
@@ -41,12 +42,14 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
 
 from bci.decoders.stopping import StoppingRule
-from bci.metrics import SelectionReport, selection_report
+from bci.metrics import GAZE_SHIFT_S, SelectionReport, itr, selection_report
 from bci.types import FloatArray
 
 #: Thresholds that are tried between chance and the strictest, in equal steps of log-odds (choice).
 N_THRESHOLDS = 60
 STRICTEST = 0.9999
+#: Standard errors by which a difference is credible (choice).
+N_ERRORS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,18 +182,33 @@ def fit_stopping(trials: Trajectories, target_error: float) -> StoppingRule:
     if 1.0 / (len(trials) + 2) > target_error:
         return fixed(f"{len(trials)} trials cannot show an error of {100 * target_error:g} %")
     error_at = _error_at_a_stop(trials)
-    dynamic, most = None, 0.0
+    reason = f"no posterior stands for an error of {100 * target_error:g} %"
     for k in range(len(looks), 0, -1):
         threshold = _lowest(trials, looks[:k], error_at, target_error)
         if threshold is None:
             continue
-        dynamic = rule(threshold, looks[:k], None)
-        if dynamic.expected.itr >= lengths[best].itr:
-            return dynamic
-        most = max(most, dynamic.expected.itr)
-    if dynamic is None:
-        return fixed(f"no posterior stands for an error of {100 * target_error:g} %")
-    return fixed(f"stopping early gives {most:.1f} bit/min, this length {lengths[best].itr:.1f}")
+        gain, error = _gain(trials, (threshold, looks[:k]), (0.5, (looks[best],)))
+        if gain >= -N_ERRORS * error:
+            return rule(threshold, looks[:k], None)
+        reason = f"stopping early would transfer {-gain:.1f} bit/min less"
+    return fixed(reason)
+
+
+def _gain(
+    trials: Trajectories, one: tuple[float, Sequence[int]], other: tuple[float, Sequence[int]]
+) -> tuple[float, float]:
+    """Transfer that one threshold with its looks gains over another, bit/min; standard error."""
+    whole, *parts = _transfers(trials, *one) - _transfers(trials, *other)
+    return float(whole), float(np.sqrt((len(trials) - 1) * np.var(parts)))
+
+
+def _transfers(trials: Trajectories, threshold: float, looks: Sequence[int]) -> FloatArray:
+    """Transfer on all trials, and then without one trial each, bit/min; shape (1 + n_trials,)."""
+    at, _ = stopped(trials, threshold, looks)
+    seconds = np.asarray(trials.looks)[at] / trials.sfreq + GAZE_SHIFT_S
+    right = trials.right[np.arange(len(trials)), at].astype(float)
+    p, t = ([v.mean(), *(v.sum() - v) / (len(v) - 1)] for v in (right, seconds))
+    return np.array([itr(a, trials.n_classes, b) for a, b in zip(p, t, strict=True)])
 
 
 def _thresholds(n_classes: int) -> FloatArray:

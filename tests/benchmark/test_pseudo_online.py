@@ -385,7 +385,7 @@ def test_decisions_are_those_of_replay_whatever_the_chunks():
     expected = list(decisions(path, stream.recording, settings))
     assert len(expected) > 20
     pipeline = Pipeline(settings, stream.recording.info)
-    decoder, model = load_decoder(settings, pipeline.info)
+    decoder, model, _ = load_decoder(settings, pipeline.info)
     pipeline.use(decoder, model)
     found, decode_ms = run(pipeline, stream.recording, (17, 999, 64))
     assert found == expected

@@ -131,15 +131,16 @@ def test_what_is_always_right_is_decided_at_the_first_look():
     assert (rule.expected.mean_s, rule.expected.accuracy) == (0.5, 1.0)
 
 
-def test_stopping_early_that_transfers_less_than_a_fixed_length_is_not_used():
-    # sure and right in every other trial at the second look, and always right at the third
-    posterior = np.tile([0.2, 0.3, 0.5], (80, 1))
-    right = np.tile([False, False, True], (80, 1))
-    posterior[::2, 1], right[::2, 1] = 0.99, True
-    posterior[:4, 0], right[:4, 0] = 0.999, True
-    slow = Trajectories(posterior, right, (100, 300, 301), SFREQ, N_CLASSES)
-    rule = fit_stopping(slow, TARGET)
-    assert rule.expected.itr >= rule.best_fixed.itr
+def test_stopping_early_that_credibly_transfers_less_than_a_fixed_length_is_not_used():
+    # all are right at the first look, but not sure before the last; some are sure and wrong before
+    posterior = np.tile([0.2, 0.2, 0.2, 0.99], (120, 1))
+    right = np.ones(posterior.shape, bool)
+    early = Trajectories(posterior, right, (100, 1000, 2000, 3000), SFREQ, N_CLASSES)
+    right[::3] = [True, False, False, False]
+    posterior[::3] = [0.15, 0.98, 0.98, 0.98]
+    rule = fit_stopping(early, TARGET)
+    assert rule.expected.mean_s == rule.best_fixed.mean_s == 1.0
+    assert rule.expected.accuracy == 1.0
 
 
 # --- by cross-validation -------------------------------------------------------------------------

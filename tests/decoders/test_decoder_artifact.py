@@ -426,7 +426,7 @@ def test_an_adapted_decoder_decides_as_the_original(model, caplog):
         ModelSettings(path=model).build(info)
     original, manifest = load(model)
     with caplog.at_level(logging.WARNING):
-        decoder, name = ModelSettings(path=model, adapt=True).open(info, PROCESSING, WINDOW)
+        decoder, name, _ = ModelSettings(path=model, adapt=True).open(info, PROCESSING, WINDOW)
     assert name == f"{manifest.model_id}+picked"
     assert "takes channels C3, Cz, C4, Pz from Oz, Pz, C3" in caplog.text
     np.testing.assert_array_equal(decoder.predict_proba(other), original.predict_proba(X))
@@ -469,7 +469,9 @@ def simulated():
 
 @pytest.mark.usefixtures("simulated")
 def test_a_session_gets_its_decoder_and_the_name_for_decisions(model):
-    decoder, name = load_decoder(session({"kind": "fbcca", "frequencies_hz": [10, 12]}), stream())
+    decoder, name, _ = load_decoder(
+        session({"kind": "fbcca", "frequencies_hz": [10, 12]}), stream()
+    )
     assert (type(decoder), name) == (FBCCA, "fbcca")
     processing = [
         {"kind": "notch", "freq_hz": 50},
@@ -496,7 +498,7 @@ def test_a_saved_model_loads_into_the_session_it_was_trained_in(tmp_path):
     )
     written = save(TangentSpaceLR().fit(X, y), manifest, tmp_path / "m")
     live = session({"kind": "model", "path": str(tmp_path / "m")}, chain)
-    decoder, name = load_decoder(live, stream())
+    decoder, name, _ = load_decoder(live, stream())
     assert name == written.model_id
     np.testing.assert_array_equal(
         decoder.predict_proba(X), TangentSpaceLR().fit(X, y).predict_proba(X)

@@ -64,7 +64,7 @@ def ready(session, recording):
     """The configuration's decoder, trained on the recording where it must be."""
     pipeline = Pipeline(session, recording.info)
     try:
-        return load_decoder(session, pipeline.info)
+        return load_decoder(session, pipeline.info)[:2]
     except ConfigError:
         return fit(session, collect(session, recording))[0], "trained"
 

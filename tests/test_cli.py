@@ -235,6 +235,40 @@ def test_no_stream_to_be_seen(bci, tmp_path, monkeypatch):
     assert err.count("\n") == 1
 
 
+def test_a_plan_of_flicker(bci):
+    code, out, err = bci(
+        "plan", "59.94", "--locked", "--targets", "4", "--low", "7", "--high", "15"
+    )
+    assert (code, err) == (0, "")
+    assert re.search(r"7\.4925 +7\.492500 +0 +4 \+ 4", out)
+    assert "- harmonics fall on each other" in out
+    session = (
+        "source: {kind: simulated}\nchannels: {montage: null}\n" + out[out.index("decoder:") :]
+    )
+    hz = config.loads(session).decoder.frequencies.values()
+    assert list(hz) == pytest.approx([59.94 / n for n in (8, 6, 5, 4)])
+    code, out, _ = bci("plan", "144", "--wish", "9", "--wish", "11.3", "--wish", "13.1")
+    assert code == 0
+    assert "nothing collides" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("0",), "the refresh rate must be"),
+        (("60", "--wish", "8", "--wish", "31"), "31 Hz cannot be shown at 60 Hz"),
+        (("60", "--locked", "--targets", "9"), "9 targets are asked for"),
+        (("60", "--low", "9", "--high", "8"), "found 9 to 8 Hz"),
+        (("60", "--share", "3"), "between 0 and 1, found 3"),
+    ],
+)
+def test_a_plan_that_cannot_be_is_one_clear_line(arguments, message, bci):
+    code, out, err = bci("plan", *arguments)
+    assert (code, out) == (2, "")
+    assert message in err
+    assert err.count("\n") == 1
+
+
 def test_names_of_streams_are_never_cut(bci, monkeypatch):
     from bci.lsl.network import StreamSummary
 

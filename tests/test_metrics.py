@@ -113,3 +113,56 @@ def test_latency_percentiles():
     found = metrics.latency_percentiles(list(range(101)))
     assert found == {50.0: 50.0, 99.0: 99.0}
     assert metrics.latency_percentiles([]) == {}
+
+
+# --- dynamic stopping ----------------------------------------------------------------------------
+
+
+@given(st.floats(0.55, 1.0), st.integers(0, 2**20))
+def test_correct_selections_with_undo_are_those_of_a_simulated_typist(p, seed):
+    """Each right selection brings a step forward (a letter, or an undo), each wrong one back."""
+    n = 20000
+    steps = np.where(np.random.default_rng(seed).random(n) < p, 1, -1)
+    per_selection = metrics.correct_selections_per_minute(p, 60.0)
+    assert steps.mean() == pytest.approx(per_selection, abs=5 / math.sqrt(n))
+
+
+def test_below_one_half_undoing_never_ends():
+    assert metrics.correct_selections_per_minute(0.5, 1.0) == 0.0
+    assert metrics.correct_selections_per_minute(0.2, 1.0) == 0.0
+    assert metrics.correct_selections_per_minute(1.0, 1.5) == 40.0
+    for wrong in ((1.1, 1.0), (0.5, 0.0)):
+        with pytest.raises(ValueError, match="no typing speed"):
+            metrics.correct_selections_per_minute(*wrong)
+
+
+def test_a_report_of_selections_by_hand():
+    report = metrics.selection_report(
+        [1.0, 1.0, 2.0, 4.0], [True, True, False, False], [True, True, True, False], 4
+    )
+    assert (report.n, report.mean_s, report.accuracy, report.n_passed) == (4, 2.0, 0.5, 3)
+    assert (report.error_passed, report.error_forced) == (pytest.approx(1 / 3), 1.0)
+    assert report.forced_share == 0.25
+    assert report.itr == pytest.approx(wolpaw(0.5, 4, 2.5))
+    assert report.itr_evidence == pytest.approx(wolpaw(0.5, 4, 2.0))
+    assert report.correct_per_min == 0.0
+    sure = metrics.selection_report([1.5], [True], [True], 4)
+    assert (sure.error_passed, sure.error_forced) == (0.0, None)
+    assert sure.correct_per_min == 30.0
+    for wrong in (([], [], []), ([1.0], [True, False], [True])):
+        with pytest.raises(ValueError, match="at least one selection"):
+            metrics.selection_report(*wrong, 4)
+
+
+def test_calibration_error_is_the_gap_between_promise_and_outcome():
+    promised = np.repeat([0.6, 0.9], 100)
+    right = np.tile([True] * 6 + [False] * 4, 20)
+    assert metrics.expected_calibration_error(promised, right, 2) == pytest.approx(0.15)
+    assert metrics.expected_calibration_error(promised[:100], right[:100]) == pytest.approx(0)
+    rng = np.random.default_rng(0)
+    honest = rng.uniform(0.2, 1.0, 20000)
+    came = rng.random(20000) < honest
+    assert metrics.expected_calibration_error(honest, came) < 0.02
+    assert metrics.expected_calibration_error(honest**0.2, came) > 0.2
+    with pytest.raises(ValueError, match="needs answers"):
+        metrics.expected_calibration_error([], [])

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from bci.config import QualityRules, WindowSettings
 from bci.types import Chunk, Flag, Marker, Quality
-from bci.windows import WindowCutter
+from bci.windows import WindowCutter, look_lengths
 
 SFREQ = 100.0
 
@@ -75,6 +75,23 @@ def test_a_growing_trial_ends_when_it_is_closed():
         ("b", 310, 50, False),
         ("b", 310, 60, True),
     ]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"kind": "growing", "min_s": 0.2, "hop_s": 0.15, "length_s": 0.6},
+        {"kind": "growing", "min_s": 0.2, "hop_s": 0.2, "length_s": 0.6},
+        {"kind": "growing", "min_s": 0.6, "hop_s": 0.004, "length_s": 0.6},
+        {"kind": "growing", "min_s": 0.57, "hop_s": 0.004, "length_s": 0.6},
+        {"kind": "marker", "min_s": 0.2, "hop_s": 0.1, "length_s": 0.6},
+    ],
+)
+def test_the_lengths_that_are_announced_are_those_that_are_cut(settings):
+    cut = cutter(**settings)
+    cut.open_trial(Marker(0, 100, "a"))
+    lengths = tuple(w.stop - w.start for w in feed(cut, 400, 9))
+    assert look_lengths(WindowSettings(**settings), SFREQ) == lengths
 
 
 def test_a_marker_that_comes_late_still_gets_its_window():

@@ -212,8 +212,9 @@ def _transfers(trials: Trajectories, threshold: float, looks: Sequence[int]) -> 
 
 
 def _thresholds(n_classes: int) -> FloatArray:
-    chance, strictest = logit(1.0 / n_classes), logit(STRICTEST)
-    return np.asarray(expit(np.linspace(strictest, chance, N_THRESHOLDS)))  # strictest first
+    chance, strictest = 1.0 / n_classes, logit(STRICTEST)
+    thresholds = expit(np.linspace(strictest, logit(chance), N_THRESHOLDS))
+    return np.append(thresholds[:-1], chance * (1.0 - 1e-9))  # strictest first; all pass the last
 
 
 def _error_at_a_stop(trials: Trajectories) -> Callable[[FloatArray], FloatArray]:

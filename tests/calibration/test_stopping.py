@@ -132,15 +132,21 @@ def test_what_is_always_right_is_decided_at_the_first_look():
 
 
 def test_stopping_early_that_credibly_transfers_less_than_a_fixed_length_is_not_used():
-    # all are right at the first look, but not sure before the last; some are sure and wrong before
-    posterior = np.tile([0.2, 0.2, 0.2, 0.99], (120, 1))
+    # all are sure at the first look, 4 % of them wrong; a twentieth of a second later all are right
+    posterior = np.full((600, 2), 0.99)
     right = np.ones(posterior.shape, bool)
-    early = Trajectories(posterior, right, (100, 1000, 2000, 3000), SFREQ, N_CLASSES)
-    right[::3] = [True, False, False, False]
-    posterior[::3] = [0.15, 0.98, 0.98, 0.98]
-    rule = fit_stopping(early, TARGET)
-    assert rule.expected.mean_s == rule.best_fixed.mean_s == 1.0
-    assert rule.expected.accuracy == 1.0
+    right[::25, 0] = False
+    rule = fit_stopping(Trajectories(posterior, right, (100, 105), SFREQ, N_CLASSES), TARGET)
+    assert rule.looks == (105,)
+    assert rule.fixed_because.startswith("stopping early would transfer 10.")  # 105.8 of 116.1
+    few = fit_stopping(Trajectories(posterior[:25], right[:25], (100, 105), SFREQ, N_CLASSES), 0.1)
+    assert few.fixed_because is None  # one error of 25 is no credible difference
+
+
+def test_a_posterior_that_says_nothing_promises_nothing():
+    flat = np.full((40, 3), 1 / N_CLASSES)
+    trials = Trajectories(flat, flat > 1, (50, 60, 70), SFREQ, N_CLASSES)
+    assert fit_stopping(trials, TARGET).fixed_because == "no posterior stands for an error of 5 %"
 
 
 # --- by cross-validation -------------------------------------------------------------------------

@@ -176,7 +176,11 @@ class ThresholdDecision(Settings):
 
 
 class DynamicDecision(Settings):
-    """A trial ends as soon as the posterior passes the target error (growing windows)."""
+    """A trial of growing windows ends as soon as the error to expect is the target.
+
+    By the stopping rule that `bci train` calibrated, where the model has one for
+    this target; else by the posterior alone.
+    """
 
     kind: Literal["dynamic"] = "dynamic"
     target_error: float = Field(0.05, gt=0, lt=1, description="accepted probability of error")

@@ -29,9 +29,11 @@ from bci.decoders.manifest import (
     describe_processing,
     training_hash,
 )
+from bci.decoders.stopping import StoppingRule
 from bci.decoders.storage import load, save
 from bci.dsp.filters import Bandpass
 from bci.errors import ConfigError, ModelError
+from bci.metrics import selection_report
 from bci.types import Moments, StreamInfo
 
 CHANNELS = ("C3", "Cz", "C4", "Pz")
@@ -132,6 +134,34 @@ def test_numbered_classes_of_fbcca_come_back(tmp_path):
     loaded, _ = load(tmp_path / "m")
     assert loaded.frequencies == {1: 10.0, 2: 12.0}
     assert loaded.predict(X).dtype.kind == "i"
+
+
+def test_a_stopping_rule_travels_with_the_model_and_cannot_be_altered(tmp_path):
+    X, y = training()
+    report = selection_report([1.0, 0.5], [True, False], [True, True], 3)
+    rule = StoppingRule(
+        target_error=0.05, threshold=0.875, looks=(100, 150), sfreq=250.0,
+        expected=report, best_fixed=report,
+    )  # fmt: skip
+    decoder = FBCCA(250, HZ).fit(X, y)
+    save(decoder, manifest_for(X, y, stopping=rule), tmp_path / "m")
+    assert load(tmp_path / "m")[1].stopping == rule
+    opened = ModelSettings(path=tmp_path / "m").open(stream(), PROCESSING)
+    assert opened[2] == rule
+    altered(tmp_path / "m", "0.875", "0.5")
+    with pytest.raises(ModelError, match="was altered after saving"):
+        load(tmp_path / "m")
+
+
+def test_models_from_before_stopping_rules_still_load(model):
+    path = model / "manifest.json"
+    fields = json.loads(path.read_text())
+    assert fields.pop("stopping") is None
+    plain = {k: v for k, v in fields.items() if k not in ("digest", "created")}
+    text = json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    fields["digest"] = hashlib.sha256(text.encode()).hexdigest()  # as it was then
+    path.write_text(json.dumps(fields))
+    assert load(model)[1].stopping is None
 
 
 def test_the_manifest_says_what_the_model_is(model):

@@ -65,8 +65,8 @@ def test_the_realised_error_on_simulated_participants_is_near_the_stated_one(snr
         ece = expected_calibration_error(held_out.posterior.ravel(), held_out.right.ravel())
         print(
             f"   {subject}                      {report.mean_s:.2f}  "
-            f"{report.error_passed or 0:.3f}  {report.forced_share:.3f}   {report.itr:6.1f}       {other.mean_s:.2f}   "
-            f"{other.itr:6.1f}   {ece:.3f}"
+            f"{report.error_passed or 0:.3f}  {report.forced_share:.3f}   {report.itr:6.1f}"
+            f"       {other.mean_s:.2f}   {other.itr:6.1f}   {ece:.3f}"
         )
         dynamic.append(report.itr)
         fixed.append(other.itr)
@@ -79,8 +79,8 @@ def test_the_realised_error_on_simulated_participants_is_near_the_stated_one(snr
     low, high = accuracy_interval(wrong, passed)
     print(
         f"   error among the passed {wrong}/{passed} = {wrong / passed:.4f} "
-        f"[{low:.4f}, {high:.4f}]; {np.mean(dynamic):.1f} bit/min, fixed {np.mean(fixed):.1f}; fell back {n_fixed} of "
-        f"{N_SUBJECTS}; mean ECE {np.mean(errors):.3f}"
+        f"[{low:.4f}, {high:.4f}]; {np.mean(dynamic):.1f} bit/min, fixed {np.mean(fixed):.1f}; "
+        f"fell back {n_fixed} of {N_SUBJECTS}; mean ECE {np.mean(errors):.3f}"
     )
     assert passed > 500
     assert 0.01 <= wrong / passed <= 0.09

@@ -91,7 +91,8 @@ def test_dynamic_stopping_keeps_its_error_and_transfers_at_least_as_much_as_a_fi
     print("   fixed: s  accuracy  bit/min  correct/min")
     for subject, one, other in rows:
         print(
-            f"S{subject}      {one.n:4d}       {described(one)}        {other.mean_s:5.2f}   {described_rates(other)}"
+            f"S{subject}      {one.n:4d}       {described(one)}"
+            f"        {other.mean_s:5.2f}   {described_rates(other)}"
         )
     mean = [np.mean([getattr(row[k], name) for row in rows]) for k in (1, 2)
             for name in ("itr", "correct_per_min")]  # fmt: skip

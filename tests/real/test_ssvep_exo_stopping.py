@@ -5,7 +5,7 @@ all its defaults behind the band-pass of the shipped configuration, windows that
 grow from 0.5 to 3 s, from second 2 of the trial on. The fixed length is that with
 the highest transfer in calibration.
 
-The table:  pytest tests/real/test_ssvep_exo_stopping.py -s
+The table:  pytest -m slow tests/real/test_ssvep_exo_stopping.py -s
 """
 
 from pathlib import Path
@@ -29,7 +29,11 @@ SFREQ, START_S, TARGET = 256.0, 2.0, 0.05
 LOOKS = tuple(round(k / 10 * SFREQ) for k in range(5, 31))
 HZ = {label: float(label.removesuffix(" Hz")) for label in FLICKERS.values()}
 
-pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason=f"recordings are not at {DATA}")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(900),
+    pytest.mark.skipif(not DATA.is_dir(), reason=f"recordings are not at {DATA}"),
+]
 
 
 def sessions(data_set, subject):
@@ -84,11 +88,8 @@ def test_dynamic_stopping_keeps_its_error_and_transfers_at_least_as_much_as_a_fi
             else:
                 n_fixed += 1
         rows.append((subject, pooled(dynamic), pooled(fixed)))
-    print(
-        "\nsubject  trials  dynamic: s  error passed  forced  accuracy  bit/min  correct/min",
-        end="",
-    )
-    print("   fixed: s  accuracy  bit/min  correct/min")
+    rates = "accuracy  bit/min  correct/min"
+    print(f"\nsubject  trials  dynamic: s  error passed  forced  {rates}   fixed: s  {rates}")
     for subject, one, other in rows:
         print(
             f"S{subject}      {one.n:4d}       {described(one)}"

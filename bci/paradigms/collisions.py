@@ -19,7 +19,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import combinations, pairwise, permutations, product
 
 from bci.errors import ConfigError
 from bci.paradigms.frequencies import Flicker
@@ -52,12 +52,12 @@ def harmonics(
     resolution_hz : float
         Lines nearer than this, Hz, count as one (choice).
     """
-    for i, one in enumerate(frequencies_hz):
-        for other in frequencies_hz[i + 1 :]:
-            for h in range(1, n_harmonics + 1):
-                for k in range(1, n_harmonics + 1):
-                    if h != k and math.gcd(h, k) == 1 and abs(h * one - k * other) < resolution_hz:
-                        yield Collision(f"{_times(h, one)} = {_times(k, other)}", h * one)
+    orders = range(1, n_harmonics + 1)
+    coprime = [(h, k) for h in orders for k in orders if h != k and math.gcd(h, k) == 1]
+    for one, other in combinations(frequencies_hz, 2):
+        for h, k in coprime:
+            if abs(h * one - k * other) < resolution_hz:
+                yield Collision(f"{_times(h, one)} = {_times(k, other)}", h * one)
 
 
 def intermodulation(
@@ -75,18 +75,17 @@ def intermodulation(
     resolution_hz : float
         As in `harmonics`.
     """
-    for i, one in enumerate(frequencies_hz):
-        for j, other in enumerate(frequencies_hz):
-            if i == j:
-                continue
-            for m in range(1, order):
-                for n in range(1, order - m + 1):
-                    sums = [(" + ", m * one + n * other)] if i < j else []
-                    for sign, hz in (*sums, (" − ", m * one - n * other)):
-                        for k, third in enumerate(frequencies_hz):
-                            if k not in (i, j) and abs(hz - third) < resolution_hz:
-                                what = f"{_times(m, one)}{sign}{_times(n, other)} = {third:.4g}"
-                                yield Collision(what, hz)
+    orders = [(m, n) for m in range(1, order) for n in range(1, order - m + 1)]
+    for (i, one), (j, other) in permutations(enumerate(frequencies_hz), 2):
+        thirds = [hz for k, hz in enumerate(frequencies_hz) if k not in (i, j)]
+        for m, n in orders:
+            lines = [(" − ", m * one - n * other)]
+            if i < j:  # a sum is the same either way
+                lines.insert(0, (" + ", m * one + n * other))
+            for (sign, hz), third in product(lines, thirds):
+                if abs(hz - third) < resolution_hz:
+                    what = f"{_times(m, one)}{sign}{_times(n, other)} = {third:.4g}"
+                    yield Collision(what, hz)
 
 
 def aliases(

@@ -38,7 +38,10 @@ BUILT_IN: dict[Family, dict[str, str]] = {
         "amplitude": "bci.dsp.amplitude:AmplitudeGate",
     },
     "decoder": {
-        "fbcca": "bci.decoders.ssvep:FBCCASettings",
+        "cca": "bci.decoders.cca:CCASettings",
+        "fbcca": "bci.decoders.cca:FBCCASettings",
+        "trca": "bci.decoders.trca:TRCASettings",
+        "tdca": "bci.decoders.tdca:TDCASettings",
         "tangent_space": "bci.decoders.riemann:TangentSpaceSettings",
         "mdm": "bci.decoders.riemann:MDMSettings",
         "model": "bci.decoders.artifact:ModelSettings",

@@ -12,13 +12,18 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 from bci.types import FloatArray, Moments
 
 if TYPE_CHECKING:
+    from bci.decoders.cca import CCA, FBCCA
     from bci.decoders.riemann import MDM, TangentSpaceLR
-    from bci.decoders.ssvep import FBCCA
+    from bci.decoders.tdca import TDCA
+    from bci.decoders.trca import TRCA
 
-__all__ = ["FBCCA", "MDM", "Decoder", "MomentsDecoder", "TangentSpaceLR"]
+__all__ = ["CCA", "FBCCA", "MDM", "TDCA", "TRCA", "Decoder", "MomentsDecoder", "TangentSpaceLR"]
 
 _HOME = {
-    "FBCCA": "bci.decoders.ssvep",
+    "CCA": "bci.decoders.cca",
+    "FBCCA": "bci.decoders.cca",
+    "TRCA": "bci.decoders.trca",
+    "TDCA": "bci.decoders.tdca",
     "TangentSpaceLR": "bci.decoders.riemann",
     "MDM": "bci.decoders.riemann",
 }

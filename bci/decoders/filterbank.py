@@ -1,7 +1,7 @@
-"""The filter bank of FBCCA, and canonical correlations with sines and cosines.
+"""The filter bank that all decoders of steady-state responses share.
 
-What follows from parameters or from a window's length is worked out once and
-kept; windows, bands and classes then go through batched linear algebra.
+What follows from the parameters is worked out once and kept; windows, bands and
+channels then go through the filters together.
 """
 
 from __future__ import annotations
@@ -15,12 +15,13 @@ from scipy import signal
 from bci.types import FloatArray
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # `design` gives the same object for the same parameters
 class FilterBank:
     """Everything that follows from the parameters alone.
 
     `edges` are (low, high) in Hz; `filters` holds for each band the second-order
-    sections and their state for a unit step; `pad` is the odd extension, samples.
+    sections and their state for a unit step; `weights` are ``n^-1.25 + 0.25`` of band
+    n; `pad` is the odd extension, samples. Without frequencies there are no harmonics.
     """
 
     frequencies: tuple[float, ...]
@@ -45,13 +46,15 @@ def design(
 ) -> FilterBank:
     """Design a filter bank; the parameters are those of `bci.decoders.FBCCA`.
 
+    `frequencies` may be empty: then the low edges are 8n - 2.
+
     Raises
     ------
     ValueError
         Stimulus frequencies or low edges do not fit the sampling rate.
     """
     top = min(high, 0.9 * sfreq / 2)  # a filter needs room below the Nyquist frequency
-    lowest, highest = min(frequencies), max(frequencies)
+    lowest, highest = min(frequencies, default=8.0), max(frequencies, default=8.0)
     if lowest <= 0 or highest >= top:
         raise ValueError(
             f"stimulus frequencies {lowest:g} to {highest:g} Hz do not fit between 0 Hz and the "
@@ -73,7 +76,7 @@ def design(
         frequencies=frequencies,
         sfreq=sfreq,
         # one number for all: more reference signals would by themselves correlate better
-        n_harmonics=min(n_harmonics, int(np.ceil(sfreq / 2 / highest)) - 1),
+        n_harmonics=min(n_harmonics, int(np.ceil(sfreq / 2 / highest)) - 1) if frequencies else 0,
         edges=edges,
         filters=tuple((sos, signal.sosfilt_zi(sos)) for sos in sections),
         weights=np.asarray(n**-1.25 + 0.25, np.float64),
@@ -81,24 +84,7 @@ def design(
     )
 
 
-@lru_cache(maxsize=48)
-def _references(
-    sfreq: float, frequencies: tuple[float, ...], n_harmonics: int, n_times: int
-) -> FloatArray:
-    """Orthonormal bases of the centred reference signals.
-
-    Shape (n_times, n_classes * 2 n_harmonics), the columns of one class together.
-    """
-    t = np.arange(n_times) / sfreq
-    turns = np.multiply.outer(frequencies, np.arange(1, n_harmonics + 1))  # (class, harmonic), Hz
-    phase = 2 * np.pi * turns[:, None, :] * t[:, None]  # (class, time, harmonic)
-    signals = np.concatenate([np.sin(phase), np.cos(phase)], axis=2)
-    signals -= signals.mean(axis=1, keepdims=True)
-    bases = np.linalg.qr(signals)[0]
-    return np.ascontiguousarray(np.moveaxis(bases, 0, 1).reshape(n_times, -1))
-
-
-def _filter(X: FloatArray, bank: FilterBank) -> FloatArray:
+def subbands(X: FloatArray, bank: FilterBank) -> FloatArray:
     """Each band of `X`, zero phase, centred: shape (n_windows, n_bands, n_channels, n_times).
 
     The same as `scipy.signal.sosfiltfilt`, which would work out the extension
@@ -116,20 +102,3 @@ def _filter(X: FloatArray, bank: FilterBank) -> FloatArray:
         out[:, band] = back[..., ::-1][..., pad:-pad]
     out -= out.mean(axis=-1, keepdims=True)
     return out
-
-
-def canonical_scores(X: FloatArray, bank: FilterBank) -> FloatArray:
-    """``Σ a(n) ρ(n, f)²`` of each window and frequency, shape (n_windows, n_classes)."""
-    n_windows, _, n_times = X.shape
-    _, size, basis = np.linalg.svd(_filter(X, bank), full_matrices=False)
-    # directions that carry nothing (average reference, a dead channel) correlate with nothing
-    basis = basis * (size > 1e-10 * np.maximum(size[..., :1], 1e-300))[..., None]
-    inner = basis @ _references(bank.sfreq, bank.frequencies, bank.n_harmonics, n_times)
-    n_basis = inner.shape[2]
-    inner = inner.reshape(n_windows, len(bank.edges), n_basis, len(bank.frequencies), -1)
-    inner = inner.transpose(0, 1, 3, 2, 4)  # (window, band, class, channel, reference)
-    other = inner.swapaxes(-1, -2)
-    gram = inner @ other if n_basis <= inner.shape[-1] else other @ inner
-    rho_squared = np.linalg.eigvalsh(gram)[..., -1]
-    scores: FloatArray = np.einsum("wbk,b->wk", rho_squared, bank.weights)
-    return scores

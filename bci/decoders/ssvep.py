@@ -1,19 +1,18 @@
-"""Filter-bank canonical correlation analysis (FBCCA): steady-state responses without training.
+"""What all decoders of steady-state visual evoked potentials share.
 
-Chen, Wang, Gao, Jung & Gao, "Filter bank canonical correlation analysis for
-implementing a high-speed SSVEP-based brain-computer interface", J Neural Eng
-12, 046008, 2015, doi:10.1088/1741-2560/12/4/046008.
+A window passes `n_bands` zero-phase band-pass filters. In band n each class gets
+a correlation ρ(n) of some kind, and the score of the class is ``Σ a(n) g(ρ(n))``
+with ``a(n) = n^-1.25 + 0.25``. Each decoder says which correlation, and which g.
 
-A window passes `n_bands` zero-phase band-pass filters. In band n the largest
-canonical correlation ρ(n, f) is taken between the channels and sines and
-cosines of f and its harmonics. The score of f is ``Σ a(n) ρ(n, f)²`` with
-``a(n) = n^-1.25 + 0.25``.
+Scores become probabilities by one number, an inverse temperature, which depends
+on the length of the window. It is fitted by multinomial likelihood at several
+lengths, so that probabilities mean the same in all these decoders.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,8 +21,8 @@ from scipy.special import softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
 
 from bci.config import DecoderSettings
-from bci.decoders._checks import check_labels, check_windows
-from bci.decoders.filterbank import FilterBank, canonical_scores, design
+from bci.decoders._checks import check_windows
+from bci.decoders.filterbank import FilterBank, design, subbands
 from bci.decoders.temperature import fit_inverse_temperature
 from bci.errors import ConfigError
 from bci.types import FloatArray, StreamInfo
@@ -35,15 +34,12 @@ _N_CALIBRATION_LENGTHS = 8
 _BLOCK_ELEMENTS = 2_000_000  # filtered values held at once while scoring many windows
 
 
-class FBCCA(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
-    """Filter-bank CCA; needs no training, and takes windows of any length.
+class SSVEPDecoder(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """Base of the decoders of steady-state responses; it takes windows of any length.
 
-    Without `fit`, probabilities are ``softmax(4 · T · score)`` for a window of
-    T seconds. That is a cautious heuristic (the best-fitting factor was 4.3 to
-    5.4 per second over nine people, three classes, 8 channels): right in
-    order and growing with the evidence, but not calibrated. `fit` with labels
-    replaces it by an inverse temperature fitted at several window lengths; the
-    scores and so the predicted labels stay the same.
+    Probabilities are ``softmax(β(T) · score)`` for a window of T seconds. While
+    nothing is calibrated, β = 4 T: a cautious heuristic, right in order and
+    growing with the evidence. The predicted label never depends on β.
 
     Parameters
     ----------
@@ -70,18 +66,23 @@ class FBCCA(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     Attributes
     ----------
-    classes_ : array of labels, sorted; there before `fit`.
+    classes_ : array of labels, sorted, in the order of the columns of all scores.
     lengths_, inverse_temperatures_ : array
-        Window lengths in seconds and what was fitted there; after `fit` with labels.
+        Window lengths in seconds and what was fitted there, once calibrated.
     """
 
-    kind: ClassVar[str] = "fbcca"
+    kind: ClassVar[str]
     any_length: ClassVar[bool] = True
+
+    frequencies: Mapping[Any, float] | None
+    classes_: NDArray[Any]
+    lengths_: FloatArray
+    inverse_temperatures_: FloatArray
 
     def __init__(
         self,
         sfreq: float,
-        frequencies: Mapping[Any, float],
+        frequencies: Mapping[Any, float] | None,
         n_harmonics: int = 5,
         n_bands: int = 5,
         *,
@@ -101,13 +102,20 @@ class FBCCA(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.ripple_db = ripple_db
         self.channels = channels
 
-    def __sklearn_is_fitted__(self) -> bool:
+    # --- what each decoder says ------------------------------------------------------------------
+
+    def _needs_frequencies(self) -> bool:
         return True
 
-    @property
-    def classes_(self) -> NDArray[Any]:
-        """Labels, sorted, in the order of the columns of all scores."""
-        return np.array(sorted(self.frequencies))
+    def _shortest(self, n_channels: int, bank: FilterBank) -> int:
+        """Fewest samples of a window: what the filters' extension needs."""
+        return bank.pad + 2
+
+    def _score_bands(self, bands: FloatArray) -> FloatArray:
+        """Scores of windows that have passed `subbands`, shape (n_windows, n_classes)."""
+        raise NotImplementedError
+
+    # --- parameters and input --------------------------------------------------------------------
 
     @property
     def edges_(self) -> tuple[tuple[float, float], ...]:
@@ -115,19 +123,21 @@ class FBCCA(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return self._design().edges
 
     def _design(self) -> FilterBank:
-        if not isinstance(self.frequencies, Mapping) or len(self.frequencies) < 2:
+        name, hz = type(self).__name__, self.frequencies
+        wrong = not isinstance(hz, Mapping) or len(hz) < 2
+        if wrong and (hz is not None or self._needs_frequencies()):
             raise ValueError(
                 "frequencies must map two or more labels to Hz, for example {'13 Hz': 13.0, "
-                f"'17 Hz': 17.0}}; found {self.frequencies!r}"
+                f"'17 Hz': 17.0}}; found {hz!r}"
             )
         if self.n_harmonics < 1 or self.n_bands < 1:
             raise ValueError(
-                f"FBCCA needs at least one harmonic and one band, found "
+                f"{name} needs at least one harmonic and one band, found "
                 f"n_harmonics={self.n_harmonics}, n_bands={self.n_bands}"
             )
         return design(
             self.sfreq,
-            tuple(float(self.frequencies[label]) for label in sorted(self.frequencies)),
+            tuple(float(hz[label]) for label in sorted(hz)) if hz is not None else (),
             self.n_harmonics,
             self.n_bands,
             None if self.low_edges_hz is None else tuple(self.low_edges_hz),
@@ -136,43 +146,8 @@ class FBCCA(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             self.ripple_db,
         )
 
-    def fit(self, X: ArrayLike | None = None, y: ArrayLike | None = None) -> FBCCA:
-        """Calibrate the probabilities; without labels there is nothing to do.
-
-        Parameters
-        ----------
-        X : array, shape (n_windows, n_channels, n_times)
-            Microvolts; each window starts where windows will start later on.
-        y : array of labels, shape (n_windows,)
-            All of them keys of `frequencies`.
-
-        Raises
-        ------
-        ValueError
-            Wrong shape, values not finite, unknown labels, fewer than two classes.
-        """
-        if X is None or y is None:
-            return self
-        bank, windows = self._design(), self._windows(X)
-        found, codes = check_labels(y, len(windows))
-        if not np.isin(found, self.classes_).all():
-            raise ValueError(f"y holds {found.tolist()}, FBCCA decides {self.classes_.tolist()}")
-        codes = np.searchsorted(self.classes_, found)[codes]
-        shortest, n_times = self._shortest(windows.shape[1], bank), windows.shape[2]
-        lengths = np.unique(
-            np.linspace(max(shortest, n_times / 8), n_times, _N_CALIBRATION_LENGTHS).astype(int)
-        )
-        fitted = [fit_inverse_temperature(self._scores(windows[..., :n]), codes) for n in lengths]
-        self.lengths_ = lengths / self.sfreq
-        self.inverse_temperatures_ = np.array(fitted)
-        return self
-
-    @staticmethod
-    def _shortest(n_channels: int, bank: FilterBank) -> int:
-        """Fewest samples with which a correlation of 1 is not a matter of course."""
-        return max(n_channels + 2 * bank.n_harmonics + 1, bank.pad + 1) + 1
-
     def _windows(self, X: ArrayLike) -> FloatArray:
+        """The chosen channels of `X`, checked."""
         windows = check_windows(X)
         if self.channels is not None:
             if max(self.channels) >= windows.shape[1]:
@@ -184,23 +159,28 @@ class FBCCA(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         shortest = self._shortest(windows.shape[1], self._design())
         if windows.shape[2] < shortest:
             raise ValueError(
-                f"a window of {windows.shape[2]} samples is too short for FBCCA with "
-                f"{windows.shape[1]} channels: it needs {shortest} ({shortest / self.sfreq:.3g} s)"
+                f"a window of {windows.shape[2]} samples is too short for {type(self).__name__} "
+                f"with {windows.shape[1]} channels: it needs {shortest} "
+                f"({shortest / self.sfreq:.3g} s)"
             )
         return windows
 
+    # --- scores and answers ----------------------------------------------------------------------
+
     def _scores(self, windows: FloatArray) -> FloatArray:
         bank = self._design()
-        block = (
-            max(1, _BLOCK_ELEMENTS // (len(bank.edges) * windows[0].size)) if len(windows) else 1
+        if not len(windows):
+            return np.empty((0, len(self.classes_)))
+        block = max(1, _BLOCK_ELEMENTS // (len(bank.edges) * windows[0].size))
+        return np.concatenate(
+            [
+                self._score_bands(subbands(windows[i : i + block], bank))
+                for i in range(0, len(windows), block)
+            ]
         )
-        parts = [
-            canonical_scores(windows[i : i + block], bank) for i in range(0, len(windows), block)
-        ]
-        return np.concatenate(parts) if parts else np.empty((0, len(bank.frequencies)))
 
     def scores(self, X: ArrayLike) -> FloatArray:
-        """``Σ a(n) ρ(n, f)²`` of each window and class, shape (n_windows, n_classes)."""
+        """Score of each window and class, shape (n_windows, n_classes)."""
         return self._scores(self._windows(X))
 
     def decision_function(self, X: ArrayLike) -> FloatArray:
@@ -210,7 +190,8 @@ class FBCCA(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
         """Label with the highest score, shape (n_windows,)."""
-        labels: NDArray[Any] = self.classes_[self.scores(X).argmax(axis=1)]
+        best = self.scores(X).argmax(axis=1)
+        labels: NDArray[Any] = self.classes_[best]
         return labels
 
     def predict_proba(self, X: ArrayLike) -> FloatArray:
@@ -219,6 +200,33 @@ class FBCCA(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         scale = self.inverse_temperature(windows.shape[2] / self.sfreq)
         probabilities: FloatArray = softmax(scale * self._scores(windows), axis=1)
         return probabilities
+
+    # --- calibration -----------------------------------------------------------------------------
+
+    def _calibrate(
+        self,
+        held_out: Callable[[int], FloatArray],
+        codes: NDArray[np.intp],
+        shortest: int,
+        n_times: int,
+    ) -> None:
+        """Fit the inverse temperature at several lengths up to `n_times` samples.
+
+        ``held_out(n)`` gives scores of the training windows, cut to their first n
+        samples, from a decoder that has not learned from them.
+        """
+        lengths = np.unique(
+            np.linspace(max(shortest, n_times / 8), n_times, _N_CALIBRATION_LENGTHS).astype(int)
+        )
+        fitted = [fit_inverse_temperature(held_out(n), codes) for n in lengths.tolist()]
+        self.lengths_ = lengths / self.sfreq
+        self.inverse_temperatures_ = np.array(fitted)
+
+    def _forget_calibration(self) -> None:
+        """Go back to the heuristic."""
+        for name in ("lengths_", "inverse_temperatures_"):
+            if hasattr(self, name):
+                delattr(self, name)
 
     def inverse_temperature(self, length_s: float) -> float:
         """Factor from score to log-odds for windows of `length_s` seconds.
@@ -239,26 +247,28 @@ class FBCCA(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def restore(self, state: Mapping[str, FloatArray], classes: Sequence[Any]) -> None:
         """Take what `state` gave; `classes` gives labels their type back."""
-        self.frequencies = {label: self.frequencies[str(label)] for label in classes}
-        if state:
+        if self.frequencies is not None:
+            self.frequencies = {label: self.frequencies[str(label)] for label in classes}
+        if "lengths" in state:
             self.lengths_ = state["lengths"]
             self.inverse_temperatures_ = state["inverse_temperatures"]
 
 
-class FBCCASettings(DecoderSettings):
-    """Steady-state responses without training, by filter-bank CCA."""
+#: The field of settings whose decoder cannot do without frequencies.
+FREQUENCIES_HZ: Any = Field(
+    description="stimulus frequencies, Hz (labelled '13 Hz' and so on), or label: Hz"
+)
 
-    decoder: ClassVar[type[FBCCA]] = FBCCA
 
-    kind: Literal["fbcca"] = "fbcca"
-    frequencies_hz: list[float] | dict[str, float] = Field(
-        description="stimulus frequencies, Hz (labelled '13 Hz' and so on), or label: Hz"
+class SSVEPSettings(DecoderSettings):
+    """What the settings of these decoders share."""
+
+    decoder: ClassVar[type[SSVEPDecoder]]
+
+    frequencies_hz: list[float] | dict[str, float] | None = Field(
+        None, description=f"{FREQUENCIES_HZ.description}; null: not needed here"
     )
     harmonics: int = Field(5, ge=1, le=20, description="harmonics in the reference signals")
-    bands: int = Field(5, ge=1, le=20, description="bands of the filter bank")
-    low_edges_hz: list[float] | None = Field(
-        None, description="low edge of each band, Hz; null: 8n - 2 for band n"
-    )
     high_hz: float = Field(90.0, gt=0, description="upper edge of all bands, Hz")
     channels: list[str] | None = Field(
         None, description="labels of the channels to use; null: every EEG channel"
@@ -266,20 +276,26 @@ class FBCCASettings(DecoderSettings):
 
     @field_validator("frequencies_hz")
     @classmethod
-    def _distinct(cls, value: list[float] | dict[str, float]) -> list[float] | dict[str, float]:
+    def _distinct(
+        cls, value: list[float] | dict[str, float] | None
+    ) -> list[float] | dict[str, float] | None:
         hz = list(value.values()) if isinstance(value, dict) else value
-        if len(hz) < 2 or len(set(hz)) < len(hz) or min(hz) <= 0:
+        if hz is not None and (len(hz) < 2 or len(set(hz)) < len(hz) or min(hz) <= 0):
             raise ValueError(f"needs two or more different frequencies above 0 Hz; found {hz}")
         return value
 
     @property
-    def frequencies(self) -> dict[str, float]:
+    def frequencies(self) -> dict[str, float] | None:
         """Label: stimulus frequency, Hz."""
-        if isinstance(self.frequencies_hz, dict):
-            return dict(self.frequencies_hz)
+        if self.frequencies_hz is None or isinstance(self.frequencies_hz, dict):
+            return self.frequencies_hz
         return {f"{hz:g} Hz": hz for hz in self.frequencies_hz}
 
-    def build(self, info: StreamInfo) -> FBCCA:
+    def _arguments(self) -> dict[str, Any]:
+        """Arguments of the decoder beyond sampling rate, frequencies and channels."""
+        return {"n_harmonics": self.harmonics, "high_hz": self.high_hz}
+
+    def build(self, info: StreamInfo) -> SSVEPDecoder:
         """Make the decoder for a processed stream.
 
         Raises
@@ -287,31 +303,38 @@ class FBCCASettings(DecoderSettings):
         ConfigError
             A channel is not there, or a frequency does not fit the sampling rate.
         """
-        decoder = FBCCA(
-            info.sfreq,
-            self.frequencies,
-            self.harmonics,
-            self.bands,
-            low_edges_hz=self.low_edges_hz,
-            high_hz=self.high_hz,
-            channels=self._channels(info),
+        make: Any = self.decoder
+        made: SSVEPDecoder = make(
+            info.sfreq, self.frequencies, channels=self._channels(info), **self._arguments()
         )
         try:
-            decoder._design()
+            made._design()
         except ValueError as error:
-            raise ConfigError(f"decoder fbcca: {error}") from error
-        return decoder
+            raise ConfigError(f"decoder {self.kind}: {error}") from error
+        return made
 
     def _channels(self, info: StreamInfo) -> list[int] | None:
         if self.channels is None:
             eeg = [i for i, kind in enumerate(info.ch_types) if kind == "eeg"]
             if not eeg:
-                raise ConfigError(f"decoder fbcca: '{info.name}' has no EEG channel")
+                raise ConfigError(f"decoder {self.kind}: '{info.name}' has no EEG channel")
             return eeg if len(eeg) < info.n_channels else None
         missing = [name for name in self.channels if name not in info.ch_names]
         if missing or not self.channels:
             raise ConfigError(
-                f"decoder fbcca: channels {', '.join(missing) or 'none'} asked for, the stream has "
-                f"{', '.join(info.ch_names)}"
+                f"decoder {self.kind}: channels {', '.join(missing) or 'none'} asked for, the "
+                f"stream has {', '.join(info.ch_names)}"
             )
         return [info.ch_names.index(name) for name in self.channels]
+
+
+class FilterBankSettings(SSVEPSettings):
+    """The same for decoders with more than one band."""
+
+    bands: int = Field(5, ge=1, le=20, description="bands of the filter bank")
+    low_edges_hz: list[float] | None = Field(
+        None, description="low edge of each band, Hz; null: 8n - 2 for band n"
+    )
+
+    def _arguments(self) -> dict[str, Any]:
+        return super()._arguments() | {"n_bands": self.bands, "low_edges_hz": self.low_edges_hz}

@@ -44,9 +44,12 @@ SKLEARN = "sklearn"
 
 #: Types beyond scikit-learn's, numpy's and scipy's that skops may build: plain estimators.
 TRUSTED = (
+    "bci.decoders.cca.CCA",
+    "bci.decoders.cca.FBCCA",
     "bci.decoders.riemann.MDM",
     "bci.decoders.riemann.TangentSpaceLR",
-    "bci.decoders.ssvep.FBCCA",
+    "bci.decoders.tdca.TDCA",
+    "bci.decoders.trca.TRCA",
     "pyriemann.classification.MDM",
     "pyriemann.estimation.Covariances",
     "pyriemann.tangentspace.TangentSpace",

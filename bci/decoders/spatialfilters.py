@@ -1,0 +1,52 @@
+"""Spatial filters from generalised eigenproblems, many at once, at any rank."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bci.types import FloatArray
+
+#: Directions with less than this part of the strongest one's power carry nothing.
+RANK_TOLERANCE = 1e-10
+
+
+def leading_filters(signal: FloatArray, noise: FloatArray, n_filters: int = 1) -> FloatArray:
+    """Filters w of the largest ``wᵀ signal w / wᵀ noise w``, each with ``wᵀ noise w = 1``.
+
+    Directions without power (average reference, a dead channel) are left out;
+    where fewer directions than `n_filters` are left, the last filters are 0.
+
+    Parameters
+    ----------
+    signal, noise : array, shape (..., n_channels, n_channels)
+        Symmetric; `noise` positive semidefinite.
+    n_filters : int
+
+    Returns
+    -------
+    array, shape (..., n_channels, n_filters)
+    """
+    power, directions = np.linalg.eigh(noise)
+    kept = power > RANK_TOLERANCE * np.maximum(power[..., -1:], 1e-300)
+    whitener = (
+        directions * np.where(kept, 1.0 / np.sqrt(np.where(kept, power, 1.0)), 0.0)[..., None, :]
+    )
+    whitened = whitener.swapaxes(-1, -2) @ signal @ whitener
+    # lifted above the directions left out, whose eigenvalues are 0
+    lift = 1.0 + 2.0 * np.linalg.norm(whitened, axis=(-2, -1))
+    diagonal = np.arange(whitened.shape[-1])
+    whitened[..., diagonal, diagonal] += lift[..., None] * kept
+    vectors = np.linalg.eigh(whitened)[1]
+    filters: FloatArray = whitener @ vectors[..., : -n_filters - 1 : -1]
+    return filters
+
+
+def cosine(inner: FloatArray, power: FloatArray, other_power: FloatArray) -> FloatArray:
+    """``inner / sqrt(power · other_power)``, the correlation of centred signals.
+
+    0 where one of them is flat.
+    """
+    both = power * other_power
+    flat = both <= 0
+    found: FloatArray = np.where(flat, 0.0, inner / np.sqrt(np.where(flat, 1.0, both)))
+    return found

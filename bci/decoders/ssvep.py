@@ -30,7 +30,6 @@ from bci.types import FloatArray, StreamInfo
 #: Inverse temperature per second of window while nothing is calibrated.
 HEURISTIC_PER_SECOND = 4.0
 
-_N_CALIBRATION_LENGTHS = 8
 _BLOCK_ELEMENTS = 2_000_000  # filtered values held at once while scoring many windows
 
 
@@ -73,6 +72,7 @@ class SSVEPDecoder(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     kind: ClassVar[str]
     any_length: ClassVar[bool] = True
+    _n_lengths: ClassVar[int] = 8  # at which probabilities are calibrated
 
     frequencies: Mapping[Any, float] | None
     classes_: NDArray[Any]
@@ -216,7 +216,7 @@ class SSVEPDecoder(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         samples, from a decoder that has not learned from them.
         """
         lengths = np.unique(
-            np.linspace(max(shortest, n_times / 8), n_times, _N_CALIBRATION_LENGTHS).astype(int)
+            np.linspace(max(shortest, n_times / 8), n_times, self._n_lengths).astype(int)
         )
         fitted = [fit_inverse_temperature(held_out(n), codes) for n in lengths.tolist()]
         self.lengths_ = lengths / self.sfreq

@@ -41,12 +41,22 @@ def components(X: FloatArray, filters: FloatArray, n_delays: int) -> FloatArray:
     `filters` has shape (..., n_delays * n_channels, n_components).
     """
     n_channels, n_times = X.shape[-2:]
-    parts = filters.reshape(*filters.shape[:-2], n_delays, n_channels, -1).swapaxes(-1, -2)
-    out: FloatArray = parts[..., 0, :, :] @ X
-    for ahead in range(1, n_delays):
-        out[..., : n_times - ahead] += parts[..., ahead, :, :] @ X[..., ahead:]
+    n_components = filters.shape[-1]
+    ahead = filters.reshape(*filters.shape[:-2], n_delays, n_channels, n_components)
+    by_delay = ahead.swapaxes(-1, -2).reshape(*filters.shape[:-2], -1, n_channels) @ X
+    by_delay = by_delay.reshape(*by_delay.shape[:-2], n_delays, n_components, n_times)
+    out: FloatArray = by_delay[..., 0, :, :].copy()
+    for delay in range(1, n_delays):
+        out[..., : n_times - delay] += by_delay[..., delay, :, delay:]
     out -= out.mean(axis=-1, keepdims=True)
     return out
+
+
+def _power(X: FloatArray) -> FloatArray:
+    """Sum of squares over the last two axes."""
+    flat = X.reshape(*X.shape[:-2], -1)
+    power: FloatArray = np.einsum("...i,...i->...", flat, flat)
+    return power
 
 
 class TDCA(TemplateDecoder):
@@ -168,11 +178,11 @@ class TDCA(TemplateDecoder):
 
     def _prepare(self, filters: FloatArray, templates: FloatArray) -> tuple[FloatArray, ...]:
         found = components(templates, filters[:, None], self.n_delays)
-        power = np.sum(found**2, axis=(-2, -1))
+        power = _power(found)
         if self.reference:
             bases = reference_bases(self._design(), templates.shape[-1])
             explained = found @ bases
-            power += np.sum(explained**2, axis=(-2, -1))
+            power += _power(explained)
             # projected twice is projected once: the window's projection need not be formed
             found += explained @ bases.swapaxes(-1, -2)
         n_bands, n_classes = power.shape
@@ -183,12 +193,13 @@ class TDCA(TemplateDecoder):
         found = components(bands, filters, self.n_delays)
         flat = found.reshape(*found.shape[:2], -1).swapaxes(0, 1)
         inner = (flat @ template).swapaxes(0, 1)
-        power = np.sum(found**2, axis=(-2, -1))[..., None]
+        power = _power(found)[..., None]
         bank = self._design()
         if self.reference:
             explained = found @ joint_bases(bank, found.shape[-1])
-            shape = (*power.shape[:2], -1, len(self.classes_), 2 * bank.n_harmonics)
-            power = power + np.sum(explained.reshape(shape) ** 2, axis=(2, 4))
+            explained *= explained
+            by_class = explained.sum(axis=2).reshape(*power.shape[:2], len(self.classes_), -1)
+            power = power + by_class.sum(axis=-1)
         rho = cosine(inner, power, template_power)
         scores: FloatArray = np.einsum("wbk,b->wk", rho, bank.weights)
         return scores

@@ -68,6 +68,8 @@ class TemplateDecoder(SSVEPDecoder):
     #: Fewest trials of each class that there is something to learn from.
     _least_trials: ClassVar[int] = 2
 
+    _n_lengths = 5
+
     templates_: FloatArray
     filters_: FloatArray
 

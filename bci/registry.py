@@ -40,6 +40,8 @@ BUILT_IN: dict[Family, dict[str, str]] = {
     "decoder": {
         "cca": "bci.decoders.cca:CCASettings",
         "fbcca": "bci.decoders.cca:FBCCASettings",
+        "ecca": "bci.decoders.ecca:ExtendedCCASettings",
+        "mscca": "bci.decoders.ecca:MultiStimulusCCASettings",
         "trca": "bci.decoders.trca:TRCASettings",
         "tdca": "bci.decoders.tdca:TDCASettings",
         "tangent_space": "bci.decoders.riemann:TangentSpaceSettings",

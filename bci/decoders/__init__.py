@@ -13,15 +13,29 @@ from bci.types import FloatArray, Moments
 
 if TYPE_CHECKING:
     from bci.decoders.cca import CCA, FBCCA
+    from bci.decoders.ecca import ExtendedCCA, MultiStimulusCCA
     from bci.decoders.riemann import MDM, TangentSpaceLR
     from bci.decoders.tdca import TDCA
     from bci.decoders.trca import TRCA
 
-__all__ = ["CCA", "FBCCA", "MDM", "TDCA", "TRCA", "Decoder", "MomentsDecoder", "TangentSpaceLR"]
+__all__ = [
+    "CCA",
+    "FBCCA",
+    "MDM",
+    "TDCA",
+    "TRCA",
+    "Decoder",
+    "ExtendedCCA",
+    "MomentsDecoder",
+    "MultiStimulusCCA",
+    "TangentSpaceLR",
+]
 
 _HOME = {
     "CCA": "bci.decoders.cca",
     "FBCCA": "bci.decoders.cca",
+    "ExtendedCCA": "bci.decoders.ecca",
+    "MultiStimulusCCA": "bci.decoders.ecca",
     "TRCA": "bci.decoders.trca",
     "TDCA": "bci.decoders.tdca",
     "TangentSpaceLR": "bci.decoders.riemann",

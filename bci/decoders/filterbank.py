@@ -54,7 +54,7 @@ def design(
         Stimulus frequencies or low edges do not fit the sampling rate.
     """
     top = min(high, 0.9 * sfreq / 2)  # a filter needs room below the Nyquist frequency
-    lowest, highest = min(frequencies, default=8.0), max(frequencies, default=8.0)
+    lowest, highest = min(frequencies, default=np.inf), max(frequencies, default=0.0)
     if lowest <= 0 or highest >= top:
         raise ValueError(
             f"stimulus frequencies {lowest:g} to {highest:g} Hz do not fit between 0 Hz and the "

@@ -46,6 +46,8 @@ SKLEARN = "sklearn"
 TRUSTED = (
     "bci.decoders.cca.CCA",
     "bci.decoders.cca.FBCCA",
+    "bci.decoders.ecca.ExtendedCCA",
+    "bci.decoders.ecca.MultiStimulusCCA",
     "bci.decoders.riemann.MDM",
     "bci.decoders.riemann.TangentSpaceLR",
     "bci.decoders.tdca.TDCA",

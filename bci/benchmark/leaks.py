@@ -89,7 +89,8 @@ def check_noise(
         Labels; frequencies such as "13 Hz" are planted as such.
     planted : float
         Amplitude of a signal that tells the classes apart, in standard deviations of
-        the noise; 0: none.
+        the noise; 0: none. Its phase is the same in all trials, so that decoders that
+        learn templates see it, too.
     seeds : int
         Number of sessions.
     n_trials, windows_per_trial : int
@@ -135,7 +136,7 @@ def noise_session(
     starts, owners = [], []
     for trial, code in enumerate(codes.tolist()):
         first = trial * per_trial
-        wave = np.sin(2 * np.pi * _frequency(classes, code) * t + rng.uniform(0, 2 * np.pi))
+        wave = np.sin(2 * np.pi * _frequency(classes, code) * t)
         X[code % len(CHANNELS), first : first + per_trial] += planted * np.sqrt(2) * wave
         starts += [first + k * step for k in range(windows_per_trial)]
         owners += [trial] * windows_per_trial

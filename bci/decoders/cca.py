@@ -90,7 +90,7 @@ class FBCCA(SSVEPDecoder):
     @property
     def classes_(self) -> NDArray[Any]:  # type: ignore[override]
         """Labels, sorted, in the order of the columns of all scores."""
-        return np.array(sorted(self.frequencies))
+        return np.array(self._labels())
 
     def fit(self, X: ArrayLike | None = None, y: ArrayLike | None = None) -> Self:
         """Calibrate the probabilities; without labels there is nothing to do.

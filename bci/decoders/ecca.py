@@ -13,10 +13,10 @@ doi:10.1088/1741-2552/ab2373.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from bci.decoders.cca import shortest_for_cca
 from bci.decoders.filterbank import FilterBank
@@ -279,6 +279,18 @@ class MultiStimulusCCASettings(FilterBankSettings):
     phases_rad: list[float] | dict[str, float] | None = Field(
         None, description="phase of each stimulus, radians, like frequencies_hz; null: unknown"
     )
+
+    @model_validator(mode="after")
+    def _one_for_each(self) -> Self:
+        phases, hz = self.phases_rad, self.frequencies_hz
+        same = (
+            set(phases) == set(hz)
+            if isinstance(phases, dict) and isinstance(hz, dict)
+            else (phases is None or (type(phases) is type(hz) and len(phases) == len(hz)))
+        )
+        if not same:
+            raise ValueError(f"phases_rad must go with frequencies_hz, {hz}; found {phases}")
+        return self
 
     @property
     def phases(self) -> dict[str, float] | None:

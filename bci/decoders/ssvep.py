@@ -137,7 +137,7 @@ class SSVEPDecoder(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             )
         return design(
             self.sfreq,
-            tuple(float(hz[label]) for label in sorted(hz)) if hz is not None else (),
+            () if hz is None else tuple(float(hz[label]) for label in self._labels()),
             self.n_harmonics,
             self.n_bands,
             None if self.low_edges_hz is None else tuple(self.low_edges_hz),
@@ -145,6 +145,14 @@ class SSVEPDecoder(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             self.order,
             self.ripple_db,
         )
+
+    def _labels(self) -> list[Any]:
+        """Labels of `frequencies`, sorted."""
+        labels = list(self.frequencies or ())
+        try:
+            return sorted(labels)
+        except TypeError as error:
+            raise ValueError(f"labels must be all text or all numbers, found {labels}") from error
 
     def _windows(self, X: ArrayLike) -> FloatArray:
         """The chosen channels of `X`, checked."""

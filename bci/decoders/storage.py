@@ -159,7 +159,9 @@ def _serialise(decoder: Any) -> tuple[bytes, dict[str, Any]]:
             )
         params = {k: _plain(v) for k, v in decoder.get_params(deep=False).items()}
         own = {"kind": decoder.kind, "params": params, "file": "arrays.safetensors"}
-        return safetensors.save(decoder.state()), own
+        # safetensors writes the memory as it lies there, whatever the strides say
+        arrays = {name: np.ascontiguousarray(array) for name, array in decoder.state().items()}
+        return safetensors.save(arrays), own
     if isinstance(decoder, BaseEstimator):
         import skops.io
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
-from scipy.special import logsumexp
 
 from bci.types import FloatArray
 
@@ -27,11 +26,12 @@ def fit_inverse_temperature(scores: FloatArray, codes: NDArray[np.intp]) -> floa
     error = 1.0 / (n + 2)
     targets = np.full(scores.shape, error / (n_classes - 1))
     targets[np.arange(n), codes] = 1.0 - error
-    agreement = float(np.sum(targets * scores))
+    below = scores - scores.max(axis=1, keepdims=True)
+    agreement = float(np.sum(targets * below))
 
     def loss(log_beta: float) -> float:
         beta = np.exp(log_beta)
-        return float(logsumexp(beta * scores, axis=1).sum() - beta * agreement)
+        return float(np.log(np.exp(beta * below).sum(axis=1)).sum() - beta * agreement)
 
     found = minimize_scalar(loss, bounds=(np.log(1e-3), np.log(1e4)), method="bounded")
     return float(np.exp(found.x))

@@ -20,7 +20,7 @@ from bci.decoders.filterbank import subbands
 from bci.decoders.ssvep import SSVEPDecoder
 from bci.types import FloatArray
 
-_MOST_FOLDS = 10
+_MOST_FOLDS = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class TemplateDecoder(SSVEPDecoder):
 
     Probabilities are calibrated on scores of windows that filters and templates
     have not learned from: in turn the first, second, ... trial of every class is
-    left out (contiguous tenths where there are more than ten). Where that would
+    left out (contiguous sixths where there are more than six). Where that would
     leave too few trials of a class, the heuristic ``softmax(4 · T · score)`` stays.
     """
 
@@ -135,7 +135,7 @@ class TemplateDecoder(SSVEPDecoder):
         folds = _folds(codes, counts, self._least_trials)
         parts = [self._sums(bands[fold], codes[fold]) for fold in folds]
         total = _added(parts)
-        self.filters_ = self._learn(total)
+        self.filters_ = np.ascontiguousarray(self._learn(total))
         if len(folds) == 1:
             self._forget_calibration()
             return self
@@ -164,7 +164,7 @@ class TemplateDecoder(SSVEPDecoder):
         found, codes = check_labels(y, n_windows)
         if self.frequencies is None:
             return found, codes
-        name, known = type(self).__name__, np.array(sorted(self.frequencies))
+        name, known = type(self).__name__, np.array(self._labels())
         if not np.isin(found, known).all():
             raise ValueError(f"y holds {found.tolist()}, {name} decides {known.tolist()}")
         missing = known[~np.isin(known, found)].tolist()

@@ -129,7 +129,7 @@ class TRCA(TemplateDecoder):
             pairs, noise = np.tensordot(pooled, pairs, axes=1), np.tensordot(pooled, noise, axes=1)
             n = pooled @ n
         filters = leading_filters(pairs, noise / n[:, None, None, None])[..., 0]
-        return np.ascontiguousarray(filters.swapaxes(0, 1))
+        return filters.swapaxes(0, 1)
 
     def _prepare(self, filters: FloatArray, templates: FloatArray) -> tuple[FloatArray, ...]:
         if not self.ensemble:

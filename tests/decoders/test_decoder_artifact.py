@@ -19,7 +19,17 @@ from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.pipeline import make_pipeline
 
 from bci import config
-from bci.decoders import FBCCA, MDM, MomentsDecoder, TangentSpaceLR
+from bci.decoders import (
+    CCA,
+    FBCCA,
+    MDM,
+    TDCA,
+    TRCA,
+    ExtendedCCA,
+    MomentsDecoder,
+    MultiStimulusCCA,
+    TangentSpaceLR,
+)
 from bci.decoders.artifact import ModelSettings, load_decoder
 from bci.decoders.manifest import (
     Manifest,
@@ -89,11 +99,22 @@ HZ = {"left": 10.0, "right": 12.0, "feet": 15.0}
     [
         FBCCA(250, HZ),
         FBCCA(250, HZ, 3, 2, channels=np.array([0, 2]), low_edges_hz=(5, 12)),
+        CCA(250, HZ),
+        ExtendedCCA(250, HZ),
+        MultiStimulusCCA(250, HZ, phases={"left": 0.0, "right": 1.0, "feet": 2.0}),
+        TRCA(250),
+        TRCA(250, HZ, ensemble=False, reference=True, n_neighbours=1),
+        TDCA(250, HZ, n_delays=3),
         TangentSpaceLR(C=0.3),
         TangentSpaceLR(rank=3, shrinkage=None),
         MDM(),
         make_pipeline(Covariances("oas"), TangentSpace(), LogisticRegression(max_iter=1000)),
         make_pipeline(TangentSpaceLR(rank=2)),
+        make_pipeline(CCA(250, HZ)),
+        make_pipeline(ExtendedCCA(250, HZ)),
+        make_pipeline(MultiStimulusCCA(250, HZ)),
+        make_pipeline(TRCA(250)),
+        make_pipeline(TDCA(250, HZ)),
     ],
     ids=repr,
 )

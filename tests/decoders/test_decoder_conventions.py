@@ -14,11 +14,30 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 import bci.decoders
-from bci.decoders import FBCCA, MDM, Decoder, TangentSpaceLR
+from bci.decoders import (
+    CCA,
+    FBCCA,
+    MDM,
+    TDCA,
+    TRCA,
+    Decoder,
+    ExtendedCCA,
+    MultiStimulusCCA,
+    TangentSpaceLR,
+)
 
 SFREQ = 128.0
 FREQUENCIES = {"10 Hz": 10.0, "13 Hz": 13.0, "16 Hz": 16.0}
-DECODERS = [FBCCA(SFREQ, FREQUENCIES), TangentSpaceLR(), MDM()]
+DECODERS = [
+    CCA(SFREQ, FREQUENCIES),
+    FBCCA(SFREQ, FREQUENCIES),
+    ExtendedCCA(SFREQ, FREQUENCIES),
+    MultiStimulusCCA(SFREQ, FREQUENCIES),
+    TRCA(SFREQ),
+    TDCA(SFREQ, FREQUENCIES),
+    TangentSpaceLR(),
+    MDM(),
+]
 every_decoder = pytest.mark.parametrize("decoder", DECODERS, ids=lambda d: d.kind)
 
 
@@ -26,7 +45,7 @@ def draw(seed, n_windows, amplitude):
     """Windows of noise with a spectrum like 1/f, balanced labels, and a planted oscillation.
 
     The oscillation has a topography of its own for each class, so that decoders
-    of covariance see it as well.
+    of covariance see it as well, and one phase, for those with templates.
     """
     rng = np.random.default_rng(seed)
     labels = rng.permutation(np.tile(list(FREQUENCIES), n_windows // 3))
@@ -37,7 +56,7 @@ def draw(seed, n_windows, amplitude):
     topography = np.random.default_rng(99).standard_normal((3, 5))
     for window, label in zip(X, labels, strict=True):
         k = list(FREQUENCIES).index(label)
-        wave = np.sin(2 * np.pi * FREQUENCIES[label] * t + rng.uniform(0, 2 * np.pi))
+        wave = np.sin(2 * np.pi * FREQUENCIES[label] * t)
         window += amplitude * np.outer(topography[k], wave)
     return X, labels
 
@@ -73,7 +92,16 @@ def test_works_in_pipelines_and_cross_validation(decoder):
 @every_decoder
 def test_set_params_takes_effect(decoder):
     X, y = draw(2, 30, 0.5)
-    changed = {"fbcca": {"n_bands": 2}, "tangent_space": {"C": 0.01}, "mdm": {"rank": 3}}
+    changed = {
+        "cca": {"n_harmonics": 2},
+        "fbcca": {"n_bands": 2},
+        "ecca": {"n_bands": 2},
+        "mscca": {"n_neighbours": 0},
+        "trca": {"ensemble": False},
+        "tdca": {"n_delays": 2},
+        "tangent_space": {"C": 0.01},
+        "mdm": {"rank": 3},
+    }
     one = clone(decoder).fit(X, y)
     before = one.decision_function(X)
     one.set_params(**changed[decoder.kind]).fit(X, y)

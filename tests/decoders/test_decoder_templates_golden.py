@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import pytest
 from scipy import linalg, signal
@@ -69,6 +71,7 @@ def trials_of(label, band, without=()):
     return [bands_of(X[i])[band] for i in np.flatnonzero(label == Y) if i not in without]
 
 
+@cache
 def template_of(label, band, n_times):
     """Of a shorter window: the mean is cut, then filtered."""
     return bands_of(np.mean(X[label == Y], axis=0)[:, :n_times])[band]
@@ -99,6 +102,7 @@ def weighted(score):
 # --- by loops -------------------------------------------------------------------------------------
 
 
+@cache
 def trca_filter(label, band, projected, n_neighbours):
     s = q = n = 0
     for other in pooled_labels(label, n_neighbours) if n_neighbours else [label]:

@@ -22,7 +22,12 @@ from bci.decoders.cca import shortest_for_cca
 from bci.decoders.filterbank import FilterBank
 from bci.decoders.references import neighbourhoods, reference_bases, reference_signals
 from bci.decoders.spatialfilters import RANK_TOLERANCE, cosine, leading_filters
-from bci.decoders.ssvep import FREQUENCIES_HZ, FilterBankSettings, SSVEPDecoder
+from bci.decoders.ssvep import (
+    FREQUENCIES_HZ,
+    HEURISTIC_PER_SECOND,
+    FilterBankSettings,
+    SSVEPDecoder,
+)
 from bci.decoders.templates import Sums, TemplateDecoder
 from bci.types import FloatArray
 
@@ -72,7 +77,7 @@ class ExtendedCCA(TemplateDecoder):
 
     w(T, Y) is learned from windows of the full training length. One trial of each class
     is enough to learn; with two, probabilities are calibrated on trials left out in turn.
-    With one they are ``softmax(4 · T · score)``, a cautious heuristic.
+    With one they are ``softmax(0.8 · T · score)``, a cautious heuristic.
 
     Parameters
     ----------
@@ -92,6 +97,7 @@ class ExtendedCCA(TemplateDecoder):
 
     kind: ClassVar[str] = "ecca"
     _least_trials = 1
+    _heuristic_per_second = HEURISTIC_PER_SECOND / 5  # five correlations tell much the same
 
     frequencies: Mapping[Any, float]
 
@@ -145,7 +151,7 @@ class MultiStimulusCCA(TemplateDecoder):
     u is learned together.
 
     One trial of each class is enough to learn; with two, probabilities are calibrated on
-    trials left out in turn. With one they are ``softmax(4 · T · score)``, a cautious
+    trials left out in turn. With one they are ``softmax(2 · T · score)``, a cautious
     heuristic.
 
     Parameters
@@ -170,6 +176,7 @@ class MultiStimulusCCA(TemplateDecoder):
 
     kind: ClassVar[str] = "mscca"
     _least_trials = 1
+    _heuristic_per_second = HEURISTIC_PER_SECOND / 2  # two correlations tell much the same
 
     frequencies: Mapping[Any, float]
 

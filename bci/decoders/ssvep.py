@@ -37,8 +37,9 @@ class SSVEPDecoder(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """Base of the decoders of steady-state responses; it takes windows of any length.
 
     Probabilities are ``softmax(β(T) · score)`` for a window of T seconds. While
-    nothing is calibrated, β = 4 T: a cautious heuristic, right in order and
-    growing with the evidence. The predicted label never depends on β.
+    nothing is calibrated, β = 4 T (less where a score adds up several correlations of
+    the same): a cautious heuristic, right in order and growing with the evidence. The
+    predicted label never depends on β.
 
     Parameters
     ----------
@@ -73,6 +74,7 @@ class SSVEPDecoder(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     kind: ClassVar[str]
     any_length: ClassVar[bool] = True
     _n_lengths: ClassVar[int] = 8  # at which probabilities are calibrated
+    _heuristic_per_second: ClassVar[float] = HEURISTIC_PER_SECOND
 
     frequencies: Mapping[Any, float] | None
     classes_: NDArray[Any]
@@ -243,7 +245,7 @@ class SSVEPDecoder(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         constant beyond the longest: nothing is claimed that was not seen.
         """
         if not hasattr(self, "lengths_"):
-            return HEURISTIC_PER_SECOND * length_s
+            return self._heuristic_per_second * length_s
         lengths = np.concatenate([[0.0], self.lengths_])
         return float(np.interp(length_s, lengths, [0.0, *self.inverse_temperatures_]))
 

@@ -62,7 +62,7 @@ class TemplateDecoder(SSVEPDecoder):
     Probabilities are calibrated on scores of windows that filters and templates
     have not learned from: in turn the first, second, ... trial of every class is
     left out (contiguous sixths where there are more than six). Where that would
-    leave too few trials of a class, the heuristic ``softmax(4 · T · score)`` stays.
+    leave too few trials of a class, the heuristic stays.
     """
 
     #: Fewest trials of each class that there is something to learn from.

@@ -20,11 +20,12 @@ from bci.types import FloatArray
 
 #: What a decoder needs beyond its kind, and the labels that go with it.
 NEEDED: dict[str, dict[str, Any]] = {
+    "fbcca": {"frequencies_hz": [13, 17], "bands": 2, "harmonics": 2},
     "cca": {"frequencies_hz": [13, 17], "harmonics": 2},
-    "trca": {"bands": 2},
+    "trca": {"bands": 1},
     **{
-        kind: {"frequencies_hz": [13, 17], "bands": 2, "harmonics": 2}
-        for kind in ("fbcca", "ecca", "mscca", "tdca")
+        kind: {"frequencies_hz": [13, 17], "bands": 1, "harmonics": 1}
+        for kind in ("ecca", "mscca", "tdca")
     },
 }
 HZ = ("13 Hz", "17 Hz")

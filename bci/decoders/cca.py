@@ -24,7 +24,7 @@ from numpy.typing import ArrayLike, NDArray
 from bci.decoders._checks import check_labels
 from bci.decoders.filterbank import FilterBank
 from bci.decoders.references import joint_bases
-from bci.decoders.spatialfilters import RANK_TOLERANCE
+from bci.decoders.spatialfilters import orthonormal_rows
 from bci.decoders.ssvep import (
     FREQUENCIES_HZ,
     FilterBankSettings,
@@ -39,9 +39,8 @@ def canonical_scores(bands: FloatArray, bank: FilterBank) -> FloatArray:
 
     `bands` as `bci.decoders.filterbank.subbands` gives them.
     """
-    _, size, basis = np.linalg.svd(bands, full_matrices=False)
     # directions that carry nothing (average reference, a dead channel) correlate with nothing
-    basis = basis * (size > RANK_TOLERANCE * np.maximum(size[..., :1], 1e-300))[..., None]
+    basis, _ = orthonormal_rows(bands)
     inner = basis @ joint_bases(bank, bands.shape[-1])
     n_basis = inner.shape[2]
     inner = inner.reshape(len(bands), len(bank.edges), n_basis, len(bank.frequencies), -1)

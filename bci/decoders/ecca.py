@@ -21,7 +21,7 @@ from pydantic import Field, model_validator
 from bci.decoders.cca import shortest_for_cca
 from bci.decoders.filterbank import FilterBank
 from bci.decoders.references import neighbourhoods, reference_bases, reference_signals
-from bci.decoders.spatialfilters import RANK_TOLERANCE, cosine, leading_filters
+from bci.decoders.spatialfilters import cosine, leading_filters, orthonormal_rows
 from bci.decoders.ssvep import (
     FREQUENCIES_HZ,
     HEURISTIC_PER_SECOND,
@@ -36,14 +36,6 @@ def signed_squares(*correlations: FloatArray) -> FloatArray:
     """``Σ sign(r) r²``."""
     total: FloatArray = np.sum([r * np.abs(r) for r in correlations], axis=0)
     return total
-
-
-def _whitened(X: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Orthonormal rows V and a matrix A with ``V = Aᵀ X``; rows without power are 0."""
-    left, size, rows = np.linalg.svd(X, full_matrices=False)
-    kept = size > RANK_TOLERANCE * np.maximum(size[..., :1], 1e-300)
-    inverse = np.where(kept, 1.0 / np.where(kept, size, 1.0), 0.0)
-    return rows * kept[..., None], left * inverse[..., None, :]
 
 
 def _first_pair(inner: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -112,12 +104,12 @@ class ExtendedCCA(TemplateDecoder):
 
     def _prepare(self, filters: FloatArray, templates: FloatArray) -> tuple[FloatArray, ...]:
         learned = (filters[..., None, :] @ templates)[..., 0, :]  # (band, class, time)
-        return filters, templates, learned, _whitened(templates)[0]
+        return filters, templates, learned, orthonormal_rows(templates)[0]
 
     def _compare(self, bands: FloatArray, prepared: tuple[FloatArray, ...]) -> FloatArray:
         filters, templates, learned, template_rows = prepared
         bank = self._design()
-        rows, whitener = _whitened(bands)
+        rows, whitener = orthonormal_rows(bands)
         rows, whitener = rows[:, :, None], whitener[:, :, None]  # (window, band, 1, ...)
         first, rho, _ = _first_pair(rows @ reference_bases(bank, bands.shape[-1]))
         second, _, of_template = _first_pair(rows @ template_rows.swapaxes(-1, -2))

@@ -41,6 +41,21 @@ def leading_filters(signal: FloatArray, noise: FloatArray, n_filters: int = 1) -
     return filters
 
 
+def orthonormal_rows(X: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Orthonormal rows V that span those of X, and a matrix A with ``V = Aᵀ X``.
+
+    Where the rank is lower, rows of V and columns of A are 0. X has shape
+    (..., n_channels, n_times) with no fewer samples than channels.
+    """
+    # the singular vectors of X by way of its small triangular factor: faster, no less accurate
+    columns, triangle = np.linalg.qr(X.swapaxes(-1, -2))
+    left, size, right = np.linalg.svd(triangle)
+    kept = size > RANK_TOLERANCE * np.maximum(size[..., :1], 1e-300)
+    rows = (columns @ (left * kept[..., None, :])).swapaxes(-1, -2)
+    inverse = np.where(kept, 1.0 / np.where(kept, size, 1.0), 0.0)
+    return rows, right.swapaxes(-1, -2) * inverse[..., None, :]
+
+
 def cosine(inner: FloatArray, power: FloatArray, other_power: FloatArray) -> FloatArray:
     """``inner / sqrt(power · other_power)``, the correlation of centred signals.
 

@@ -239,8 +239,11 @@ def _same(one: Any, other: Any) -> bool:
 
 def _window_differences(manifest: Manifest, live: Mapping[str, Any]) -> list[str]:
     trained = manifest.window
-    if manifest.any_length or "length_s" not in trained:
+    if "length_s" not in trained:
         return []
+    if manifest.any_length:
+        decoder = getattr(registry.find("decoder", manifest.kind), "decoder", None)
+        return _template_differences(trained, live) if getattr(decoder, "locked", False) else []
     if not _same(float(trained["length_s"]), float(live["length_s"])):
         return [
             f"it was trained on windows of {trained['length_s']:g} s, the session cuts "
@@ -252,3 +255,22 @@ def _window_differences(manifest: Manifest, live: Mapping[str, Any]) -> list[str
             "cuts growing ones"
         ]
     return []
+
+
+def _template_differences(trained: Mapping[str, Any], live: Mapping[str, Any]) -> list[str]:
+    """Templates end where training windows ended, and start where they started."""
+    if live.get("kind") == "sliding":
+        return [
+            "it compares windows with templates that start at a marker, the session cuts sliding "
+            "ones (set window.kind to marker or growing)"
+        ]
+    found = []
+    longest, asked = float(trained["length_s"]), float(live["length_s"])
+    if asked > longest and not _same(asked, longest):
+        found.append(f"its templates are {longest:g} s long, the session cuts up to {asked:g} s")
+    then, now = (float(window.get("offset_s", 0.0)) for window in (trained, live))
+    if not _same(then, now):
+        found.append(
+            f"its templates start {then:g} s after the marker, the session's windows {now:g} s"
+        )
+    return found

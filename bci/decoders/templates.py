@@ -21,6 +21,7 @@ from bci.decoders.ssvep import SSVEPDecoder
 from bci.types import FloatArray
 
 _MOST_FOLDS = 6
+_MOST_LENGTHS = 32  # of windows, for which templates are kept ready
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,8 @@ class TemplateDecoder(SSVEPDecoder):
     leave too few trials of a class, the heuristic stays.
     """
 
+    #: Windows must start where those of training did, and be no longer.
+    locked: ClassVar[bool] = True
     #: Fewest trials of each class that there is something to learn from.
     _least_trials: ClassVar[int] = 2
 
@@ -202,6 +205,8 @@ class TemplateDecoder(SSVEPDecoder):
     def _score_bands(self, bands: FloatArray) -> FloatArray:
         n_times = bands.shape[-1]
         if n_times not in self._prepared:
+            if len(self._prepared) == _MOST_LENGTHS:
+                self._prepared.pop(next(iter(self._prepared)))
             templates = subbands(self.templates_[..., :n_times], self._design())
             self._prepared[n_times] = self._prepare(self.filters_, templates.swapaxes(0, 1))
         return self._compare(bands, self._prepared[n_times])

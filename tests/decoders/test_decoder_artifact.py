@@ -431,6 +431,28 @@ def test_what_fits_is_accepted(model):
     check(free, stream(), PROCESSING, WINDOW | {"length_s": 3.0, "kind": "growing"})
 
 
+@pytest.mark.parametrize(
+    ("window", "message"),
+    [
+        ({"kind": "sliding"}, "templates that start at a marker, the session cuts sliding ones"),
+        ({"kind": "growing", "length_s": 1.2}, "templates are 1 s long, .* cuts up to 1.2 s"),
+        ({"kind": "marker", "offset_s": 0.2}, "start 0.14 s after the marker, .* windows 0.2 s"),
+        ({"kind": "growing", "length_s": 0.8}, None),
+        ({"kind": "marker"}, None),
+    ],
+)
+def test_windows_of_decoders_with_templates_must_start_alike(window, message, tmp_path):
+    X, y = training()
+    trained = WINDOW | {"kind": "marker", "offset_s": 0.14}
+    save(TRCA(250).fit(X, y), manifest_for(X, y, window=trained), tmp_path / "m")
+    _, manifest = load(tmp_path / "m")
+    if message is None:
+        check(manifest, stream(), PROCESSING, trained | window)
+    else:
+        with pytest.raises(ModelError, match=message):
+            check(manifest, stream(), PROCESSING, trained | window)
+
+
 def test_coefficients_are_compared_where_both_sides_have_them():
     X, y = training()
     settings = [Bandpass(low_hz=8, high_hz=30)]

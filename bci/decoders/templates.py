@@ -132,8 +132,7 @@ class TemplateDecoder(SSVEPDecoder):
             )
         self.classes_ = classes
         self._prepared: dict[int, tuple[FloatArray, ...]] = {}
-        means = _class_sums(windows, codes, len(classes)) / counts[:, None, None]
-        self.templates_ = means
+        self.templates_ = _class_sums(windows, codes, len(classes)) / counts[:, None, None]
         bands = subbands(windows, self._design())
         folds = _folds(codes, counts, self._least_trials)
         parts = [self._sums(bands[fold], codes[fold]) for fold in folds]
@@ -149,19 +148,30 @@ class TemplateDecoder(SSVEPDecoder):
             cut = bands
             if n_times < windows.shape[2]:
                 cut = subbands(windows[..., :n_times], self._design())
-            signal = _class_sums(cut, codes, len(classes))
-            scores = np.empty((len(cut), len(classes)))
-            for fold, learned in zip(folds, filters, strict=True):
-                n = counts - np.bincount(codes[fold], minlength=len(classes))
-                templates = signal - _class_sums(cut[fold], codes[fold], len(classes))
-                templates /= n[:, None, None, None]
-                prepared = self._prepare(learned, templates.swapaxes(0, 1))
-                scores[fold] = self._compare(cut[fold], prepared)
-            return scores
+            return self._held_out(cut, codes, folds, filters)
 
         shortest = self._shortest(windows.shape[1], self._design())
         self._calibrate(held_out, codes, shortest, windows.shape[2])
         return self
+
+    def _held_out(
+        self,
+        bands: FloatArray,
+        codes: NDArray[np.intp],
+        folds: list[NDArray[np.intp]],
+        filters: list[FloatArray],
+    ) -> FloatArray:
+        """Scores of filtered trials; those of a fold by its filters and the others' templates."""
+        n_classes = len(self.classes_)
+        signal, n = _class_sums(bands, codes, n_classes), np.bincount(codes)
+        scores = np.empty((len(bands), n_classes))
+        for fold, learned in zip(folds, filters, strict=True):
+            templates = signal - _class_sums(bands[fold], codes[fold], n_classes)
+            others = n - np.bincount(codes[fold], minlength=n_classes)
+            templates /= others[:, None, None, None]
+            prepared = self._prepare(learned, templates.swapaxes(0, 1))
+            scores[fold] = self._compare(bands[fold], prepared)
+        return scores
 
     def _classes(self, y: ArrayLike, n_windows: int) -> tuple[NDArray[Any], NDArray[np.intp]]:
         found, codes = check_labels(y, n_windows)

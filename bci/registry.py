@@ -41,7 +41,7 @@ BUILT_IN: dict[Family, dict[str, str]] = {
         "cca": "bci.decoders.cca:CCASettings",
         "fbcca": "bci.decoders.cca:FBCCASettings",
         "ecca": "bci.decoders.ecca:ExtendedCCASettings",
-        "mscca": "bci.decoders.ecca:MultiStimulusCCASettings",
+        "mscca": "bci.decoders.mscca:MultiStimulusCCASettings",
         "trca": "bci.decoders.trca:TRCASettings",
         "tdca": "bci.decoders.tdca:TDCASettings",
         "tangent_space": "bci.decoders.riemann:TangentSpaceSettings",

@@ -13,7 +13,8 @@ from bci.types import FloatArray, Moments
 
 if TYPE_CHECKING:
     from bci.decoders.cca import CCA, FBCCA
-    from bci.decoders.ecca import ExtendedCCA, MultiStimulusCCA
+    from bci.decoders.ecca import ExtendedCCA
+    from bci.decoders.mscca import MultiStimulusCCA
     from bci.decoders.riemann import MDM, TangentSpaceLR
     from bci.decoders.tdca import TDCA
     from bci.decoders.trca import TRCA
@@ -35,7 +36,7 @@ _HOME = {
     "CCA": "bci.decoders.cca",
     "FBCCA": "bci.decoders.cca",
     "ExtendedCCA": "bci.decoders.ecca",
-    "MultiStimulusCCA": "bci.decoders.ecca",
+    "MultiStimulusCCA": "bci.decoders.mscca",
     "TRCA": "bci.decoders.trca",
     "TDCA": "bci.decoders.tdca",
     "TangentSpaceLR": "bci.decoders.riemann",

@@ -25,12 +25,8 @@ from bci.decoders._checks import check_labels
 from bci.decoders.filterbank import FilterBank
 from bci.decoders.references import joint_bases
 from bci.decoders.spatialfilters import orthonormal_rows
-from bci.decoders.ssvep import (
-    FREQUENCIES_HZ,
-    FilterBankSettings,
-    SSVEPDecoder,
-    SSVEPSettings,
-)
+from bci.decoders.ssvep import SSVEPDecoder
+from bci.decoders.ssvep_settings import FREQUENCIES_HZ, FilterBankSettings, SSVEPSettings
 from bci.types import FloatArray
 
 

@@ -1,4 +1,4 @@
-"""Spatial filters from generalised eigenproblems, many at once, at any rank."""
+"""Spatial filters and orthonormal rows, many at once, at any rank."""
 
 from __future__ import annotations
 
@@ -54,14 +54,3 @@ def orthonormal_rows(X: FloatArray) -> tuple[FloatArray, FloatArray]:
     rows = (columns @ (left * kept[..., None, :])).swapaxes(-1, -2)
     inverse = np.where(kept, 1.0 / np.where(kept, size, 1.0), 0.0)
     return rows, right.swapaxes(-1, -2) * inverse[..., None, :]
-
-
-def cosine(inner: FloatArray, power: FloatArray, other_power: FloatArray) -> FloatArray:
-    """``inner / sqrt(power · other_power)``, the correlation of centred signals.
-
-    0 where one of them is flat.
-    """
-    both = power * other_power
-    flat = both <= 0
-    found: FloatArray = np.where(flat, 0.0, inner / np.sqrt(np.where(flat, 1.0, both)))
-    return found

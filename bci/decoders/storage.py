@@ -47,7 +47,7 @@ TRUSTED = (
     "bci.decoders.cca.CCA",
     "bci.decoders.cca.FBCCA",
     "bci.decoders.ecca.ExtendedCCA",
-    "bci.decoders.ecca.MultiStimulusCCA",
+    "bci.decoders.mscca.MultiStimulusCCA",
     "bci.decoders.riemann.MDM",
     "bci.decoders.riemann.TangentSpaceLR",
     "bci.decoders.tdca.TDCA",

@@ -21,9 +21,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from bci.decoders.correlation import cosine
 from bci.decoders.references import neighbourhoods, reference_bases
-from bci.decoders.spatialfilters import cosine, leading_filters
-from bci.decoders.ssvep import FilterBankSettings, SSVEPDecoder
+from bci.decoders.spatialfilters import leading_filters
+from bci.decoders.ssvep import SSVEPDecoder
+from bci.decoders.ssvep_settings import FilterBankSettings
 from bci.decoders.templates import Sums, TemplateDecoder
 from bci.types import FloatArray
 

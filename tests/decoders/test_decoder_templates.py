@@ -11,7 +11,8 @@ from sklearn.exceptions import NotFittedError
 
 from bci.decoders import FBCCA, TDCA, TRCA, ExtendedCCA, MultiStimulusCCA
 from bci.decoders.cca import CCASettings
-from bci.decoders.ecca import ExtendedCCASettings, MultiStimulusCCASettings
+from bci.decoders.ecca import ExtendedCCASettings
+from bci.decoders.mscca import MultiStimulusCCASettings
 from bci.decoders.references import neighbourhoods
 from bci.decoders.spatialfilters import leading_filters
 from bci.decoders.tdca import TDCASettings

@@ -139,6 +139,15 @@ def test_the_training_free_decoder_is_saved_without_fit(tmp_path):
     assert manifest.any_length
 
 
+def test_arrays_come_back_whatever_their_order_in_memory(tmp_path):
+    X, y = training()
+    decoder = TRCA(250).fit(X, y)
+    decoder.filters_ = np.asfortranarray(decoder.filters_)
+    save(decoder, manifest_for(X, y), tmp_path / "m")
+    loaded, _ = load(tmp_path / "m")
+    np.testing.assert_array_equal(loaded.filters_, decoder.filters_)
+
+
 @pytest.mark.parametrize("labels", [("l", "r"), (1, 2), (0.5, 1.5), (False, True), ("µ", "ß", "Ж")])
 def test_labels_keep_their_type(labels, tmp_path):
     X, y = training(labels)

@@ -40,6 +40,9 @@ class TRCA(TemplateDecoder):
     filtered window with the filtered template. The ensemble filters both with the
     filters of all classes and correlates what comes out as one.
 
+    Whatever repeats from trial to trial is found, mains hum too where trials keep step
+    with it: notch it out beforehand, or set `reference`.
+
     Probabilities are calibrated on trials left out in turn, which takes three trials
     of each class; with two, they are ``softmax(4 · T · score)``, a cautious heuristic.
 

@@ -257,14 +257,14 @@ def test_processes_give_the_same_table(tmp_path: Path) -> None:
 
 
 def test_unknown_estimators_are_refused_before_any_work(tmp_path: Path) -> None:
-    wrong = "x: [{estimator: sklearn.svm.SVM}]\n  y: [{estimator: no.such.Thing}]\n  z: {kind: cca}"
+    wrong = "x: [{estimator: sklearn.svm.SVM}]\n  y: [{estimator: no.such.Thing}]\n  z: {kind: svm}"
     with pytest.raises(ConfigError) as refused:
         run(config(pipelines=wrong), tmp_path, n_jobs=1)
     lines = str(refused.value).splitlines()
     assert len(lines) == 3
     assert "module 'sklearn.svm' has no class 'SVM'" in lines[0]
     assert "cannot be imported" in lines[1]
-    assert "no decoder kind 'cca'" in lines[2]
+    assert "no decoder kind 'svm'" in lines[2]
 
 
 def test_collect_says_when_there_is_nothing(tmp_path: Path) -> None:

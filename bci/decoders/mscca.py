@@ -99,8 +99,8 @@ class MultiStimulusCCA(TemplateDecoder):
             raise ValueError(f"n_neighbours must be 0 or more, found {self.n_neighbours}")
         if self.phases is not None and set(self.phases) != set(self.frequencies):
             raise ValueError(
-                f"phases must name the labels of frequencies, {sorted(self.frequencies)}; found "
-                f"{sorted(self.phases)}"
+                f"phases must name the labels of frequencies, {self._labels()}; found "
+                f"{list(self.phases)}"
             )
 
     def _references(self, n_times: int) -> FloatArray:

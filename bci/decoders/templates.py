@@ -119,8 +119,8 @@ class TemplateDecoder(SSVEPDecoder):
             Wrong shape, values not finite, unknown labels, a class without trials or
             with too few, fewer than two classes.
         """
-        self._check_parameters()
         windows = super()._windows(X)
+        self._check_parameters()
         classes, codes = self._classes(y, len(windows))
         counts = np.bincount(codes, minlength=len(classes))
         few = classes[counts < self._least_trials].tolist()

@@ -31,10 +31,10 @@ FREQUENCIES = {"10 Hz": 10.0, "13 Hz": 13.0, "16 Hz": 16.0}
 DECODERS = [
     CCA(SFREQ, FREQUENCIES),
     FBCCA(SFREQ, FREQUENCIES),
-    ExtendedCCA(SFREQ, FREQUENCIES),
-    MultiStimulusCCA(SFREQ, FREQUENCIES),
-    TRCA(SFREQ),
-    TDCA(SFREQ, FREQUENCIES),
+    ExtendedCCA(SFREQ, FREQUENCIES, n_bands=2),
+    MultiStimulusCCA(SFREQ, FREQUENCIES, n_bands=2),
+    TRCA(SFREQ, n_bands=2),
+    TDCA(SFREQ, FREQUENCIES, n_bands=2),
     TangentSpaceLR(),
     MDM(),
 ]
@@ -95,7 +95,7 @@ def test_set_params_takes_effect(decoder):
     changed = {
         "cca": {"n_harmonics": 2},
         "fbcca": {"n_bands": 2},
-        "ecca": {"n_bands": 2},
+        "ecca": {"n_bands": 1},
         "mscca": {"n_neighbours": 0},
         "trca": {"ensemble": False},
         "tdca": {"n_delays": 2},

@@ -253,6 +253,7 @@ def test_one_trial_of_a_class_is_refused(decoder):
         (TDCA(SFREQ, HZ, n_components=0), "one component"),
         (MultiStimulusCCA(SFREQ, HZ, n_neighbours=-2), "n_neighbours must be 0 or more"),
         (MultiStimulusCCA(SFREQ, HZ, phases={"9 Hz": 0.0}), r"phases must name .*'9 Hz'\]"),
+        (MultiStimulusCCA(SFREQ, [9.0, 12.0], phases={"9 Hz": 0.0}), "frequencies must map"),
         (FBCCA(SFREQ, {"a": 10.0, 1: 12.0}), "all text or all numbers"),
     ],
 )

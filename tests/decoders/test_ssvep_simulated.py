@@ -25,7 +25,7 @@ SFREQ = 250.0
 HZ = {target.label: target.frequency_hz for target in TARGETS_12}
 PHASES = {target.label: target.phase for target in TARGETS_12}
 LATENCY_S = 0.14  # of the visual system: windows begin so much after the flicker
-N_TRAINING, N_BLOCKS, SUBJECTS = 4, 8, range(3)
+N_TRAINING, N_BLOCKS, SUBJECTS = 4, 8, range(2)
 RUNGS = {
     "FBCCA": FBCCA(SFREQ, HZ),
     "eCCA": ExtendedCCA(SFREQ, HZ),

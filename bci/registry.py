@@ -44,6 +44,8 @@ BUILT_IN: dict[Family, dict[str, str]] = {
         "mscca": "bci.decoders.mscca:MultiStimulusCCASettings",
         "trca": "bci.decoders.trca:TRCASettings",
         "tdca": "bci.decoders.tdca:TDCASettings",
+        "extended_covariance": "bci.decoders.extended_covariance:ExtendedCovarianceSettings",
+        "band_power": "bci.decoders.band_power:BandPowerSettings",
         "tangent_space": "bci.decoders.riemann:TangentSpaceSettings",
         "mdm": "bci.decoders.riemann:MDMSettings",
         "model": "bci.decoders.artifact:ModelSettings",

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 from bci.types import FloatArray, Moments
 
 if TYPE_CHECKING:
+    from bci.decoders.band_power import BandPower
     from bci.decoders.cca import CCA, FBCCA
     from bci.decoders.ecca import ExtendedCCA
     from bci.decoders.mscca import MultiStimulusCCA
+    from bci.decoders.extended_covariance import ExtendedCovariance
     from bci.decoders.riemann import MDM, TangentSpaceLR
     from bci.decoders.tdca import TDCA
     from bci.decoders.trca import TRCA
@@ -25,8 +27,10 @@ __all__ = [
     "MDM",
     "TDCA",
     "TRCA",
+    "BandPower",
     "Decoder",
     "ExtendedCCA",
+    "ExtendedCovariance",
     "MomentsDecoder",
     "MultiStimulusCCA",
     "TangentSpaceLR",
@@ -39,6 +43,8 @@ _HOME = {
     "MultiStimulusCCA": "bci.decoders.mscca",
     "TRCA": "bci.decoders.trca",
     "TDCA": "bci.decoders.tdca",
+    "ExtendedCovariance": "bci.decoders.extended_covariance",
+    "BandPower": "bci.decoders.band_power",
     "TangentSpaceLR": "bci.decoders.riemann",
     "MDM": "bci.decoders.riemann",
 }

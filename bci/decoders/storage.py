@@ -48,6 +48,8 @@ TRUSTED = (
     "bci.decoders.cca.FBCCA",
     "bci.decoders.ecca.ExtendedCCA",
     "bci.decoders.mscca.MultiStimulusCCA",
+    "bci.decoders.band_power.BandPower",
+    "bci.decoders.extended_covariance.ExtendedCovariance",
     "bci.decoders.riemann.MDM",
     "bci.decoders.riemann.TangentSpaceLR",
     "bci.decoders.tdca.TDCA",

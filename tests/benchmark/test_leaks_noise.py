@@ -27,6 +27,8 @@ NEEDED: dict[str, dict[str, Any]] = {
         kind: {"frequencies_hz": [13, 17], "bands": 1, "harmonics": 1}
         for kind in ("ecca", "mscca", "tdca")
     },
+    "extended_covariance": {"frequencies_hz": [13, 17]},
+    "band_power": {"frequencies_hz": [13, 17]},
 }
 HZ = ("13 Hz", "17 Hz")
 DECODERS = [kind for kind in registry.kinds("decoder") if kind != "model"]

@@ -20,8 +20,10 @@ from bci.decoders import (
     MDM,
     TDCA,
     TRCA,
+    BandPower,
     Decoder,
     ExtendedCCA,
+    ExtendedCovariance,
     MultiStimulusCCA,
     TangentSpaceLR,
 )
@@ -35,6 +37,8 @@ DECODERS = [
     MultiStimulusCCA(SFREQ, FREQUENCIES, n_bands=2),
     TRCA(SFREQ, n_bands=2),
     TDCA(SFREQ, FREQUENCIES, n_bands=2),
+    ExtendedCovariance(SFREQ, FREQUENCIES),
+    BandPower(SFREQ, FREQUENCIES),
     TangentSpaceLR(),
     MDM(),
 ]
@@ -99,6 +103,8 @@ def test_set_params_takes_effect(decoder):
         "mscca": {"n_neighbours": 0},
         "trca": {"ensemble": False},
         "tdca": {"n_delays": 2},
+        "extended_covariance": {"n_harmonics": 1},
+        "band_power": {"C": 0.01},
         "tangent_space": {"C": 0.01},
         "mdm": {"rank": 3},
     }

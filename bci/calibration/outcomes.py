@@ -1,0 +1,176 @@
+"""What a decoder would have selected, and how fast, on cued selections it has not seen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import clone
+
+from bci.calibration.selections import Selections
+from bci.config import Config, DecoderSettings
+from bci.metrics import accuracy_interval, itr
+from bci.types import FloatArray
+
+#: Gaze shift between two selections that is counted in the transfer rate, seconds.
+GAZE_SHIFT_S = 0.5
+#: Blocks are put together beyond so many folds.
+MAX_FOLDS = 8
+N_DRAWS = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """How much of a selection is looked at before it is decided.
+
+    Attributes
+    ----------
+    lengths_s : tuple of float
+        Window lengths in the order in which they are tried, seconds.
+    target_error : float or None
+        Decide as soon as the posterior promises a smaller error; None: at the end.
+    """
+
+    lengths_s: tuple[float, ...]
+    target_error: float | None = None
+
+    @classmethod
+    def of(cls, config: Config) -> Evidence:
+        """As the session decides: at the longest window, or as soon as it is sure."""
+        window, decision = config.window, config.decision
+        if decision.kind != "dynamic":
+            return cls((window.length_s,))
+        n = int(np.ceil(round((window.length_s - window.min_s) / window.hop_s, 9)))
+        growing = window.min_s + window.hop_s * np.arange(n)
+        return cls((*np.round(growing, 6).tolist(), window.length_s), decision.target_error)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcomes:
+    """Selections as a decoder would have made them.
+
+    Attributes
+    ----------
+    right : array of bool, shape (n,)
+    seconds : array, shape (n,)
+        What each cost, gaze shift included.
+    n_classes : int
+    """
+
+    right: NDArray[np.bool_] = field(repr=False)
+    seconds: FloatArray = field(repr=False)
+    n_classes: int
+
+    @property
+    def accuracy(self) -> float:
+        """Share of right selections."""
+        return float(self.right.mean())
+
+    @property
+    def itr(self) -> float:
+        """Transfer rate, bit/min, of all selections together.
+
+        Not the mean over blocks: the rate is convex in the accuracy, and blocks of a
+        few selections would flatter the decoder that is less reliable.
+        """
+        return float(self.rates(self.right[None], self.seconds[None])[0])
+
+    def interval(self, level: float = 0.95) -> tuple[float, float]:
+        """Interval of `itr`: that of the accuracy, at the mean time of a selection."""
+        low, high = accuracy_interval(int(self.right.sum()), len(self.right), level)
+        t = float(self.seconds.mean())
+        return itr(low, self.n_classes, t), itr(high, self.n_classes, t)
+
+    def rates(self, right: NDArray[np.bool_], seconds: FloatArray) -> FloatArray:
+        """Transfer rate, bit/min, of each row of outcomes; shapes (n_rows, n)."""
+        n = right.shape[1]
+        bits = np.array([itr(hits / n, self.n_classes, 60.0) for hits in range(n + 1)])
+        rates: FloatArray = 60.0 * bits[right.sum(axis=1)] / seconds.mean(axis=1)
+        return rates
+
+
+def gain_interval(one: Outcomes, other: Outcomes, level: float, seed: int) -> tuple[float, float]:
+    """Interval of ``one.itr - other.itr`` on the same selections, by bootstrap."""
+    n = len(one.right)
+    draws = np.random.default_rng(seed).integers(n, size=(N_DRAWS, n))
+    gains = one.rates(one.right[draws], one.seconds[draws])
+    gains -= other.rates(other.right[draws], other.seconds[draws])
+    low, high = np.quantile(gains, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def folds(selections: Selections) -> list[NDArray[np.bool_]]:
+    """Cued selections to be judged together: a block, or some in a row."""
+    blocks = selections.cued_blocks()
+    parts = np.array_split(np.array(blocks), min(MAX_FOLDS, len(blocks)))
+    return [selections.cued & np.isin(selections.blocks, part) for part in parts]
+
+
+def cross_validate(
+    settings: DecoderSettings, selections: Selections, evidence: Evidence
+) -> Outcomes:
+    """Judge every cued selection by a decoder trained on other blocks, and on what was spelled.
+
+    Raises
+    ------
+    ValueError
+        The decoder cannot be trained on so little, or there are not two blocks.
+    """
+    tests = folds(selections)
+    if len(tests) < 2:
+        raise ValueError("two blocks of cued selections are needed, to train and to judge")
+    trains = [selections.trainable & ~test for test in tests]
+    return judge(settings, selections, evidence, zip(trains, tests, strict=True))
+
+
+def judge(
+    settings: DecoderSettings,
+    selections: Selections,
+    evidence: Evidence,
+    splits: Iterable[tuple[NDArray[np.bool_], NDArray[np.bool_]]],
+) -> Outcomes:
+    """Outcomes of the tested selections, in their order in time.
+
+    Parameters
+    ----------
+    splits : iterable of (train, test)
+        Masks of selections, shape (n,).
+
+    Raises
+    ------
+    ValueError
+        The decoder cannot be trained.
+    """
+    n = len(selections.y)
+    right, seconds, tested = np.zeros(n, bool), np.zeros(n), np.zeros(n, bool)
+    estimator = settings.build(selections.info)
+    for train, test in splits:
+        fitted = clone(estimator).fit(selections.X[train], selections.y[train])
+        labels, seconds[test] = _decide(fitted, selections.X[test], selections.info.sfreq, evidence)
+        right[test] = labels == selections.y[test]
+        tested |= test
+    return Outcomes(right[tested], seconds[tested] + GAZE_SHIFT_S, len(np.unique(selections.y)))
+
+
+def _decide(
+    decoder: Any, X: FloatArray, sfreq: float, evidence: Evidence
+) -> tuple[NDArray[Any], FloatArray]:
+    """Labels, and seconds of evidence that they rest on."""
+    labels, seconds = np.empty(len(X), dtype=object), np.empty(len(X))
+    waiting = np.arange(len(X))
+    lengths = evidence.lengths_s if evidence.target_error is not None else evidence.lengths_s[-1:]
+    for length_s in lengths:
+        n_times = min(X.shape[2], round(length_s * sfreq))
+        proba = decoder.predict_proba(X[waiting, :, :n_times])
+        sure = proba.max(axis=1) >= 1.0 - (evidence.target_error or 0.0)
+        if length_s == lengths[-1]:
+            sure[:] = True
+        labels[waiting[sure]] = np.asarray(decoder.classes_)[proba.argmax(axis=1)[sure]]
+        seconds[waiting[sure]] = length_s
+        waiting = waiting[~sure]
+        if not len(waiting):
+            break
+    return labels, seconds

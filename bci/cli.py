@@ -296,6 +296,35 @@ def train(
 
 
 @app.command()
+def ladder(
+    config: ConfigFile,
+    recording: RecordingFile,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the findings and the model; must not exist.")
+    ] = None,
+    current: Annotated[
+        str | None, typer.Option(help="Rung in use; else the configuration's decoder.")
+    ] = None,
+    look: Annotated[
+        int, typer.Option(min=1, help="Which look at the session this is; later ones ask more.")
+    ] = 1,
+    hold: Annotated[
+        list[str] | None, typer.Option(help="A rung that must not take over (repeatable).")
+    ] = None,
+    overrides: Overrides = None,
+) -> None:
+    """Compare the rungs of a configuration's ladder on a session's recording.
+
+    Example: [bold]bci ladder session.yaml recording.xdf --out next[/bold]
+    """
+    settings = _load(config, overrides)
+    with _busy("comparing"):
+        from bci.calibration.climb import climb
+
+        climb(settings, recording, out=out, current=current, look=look, held=hold or (), report=say)
+
+
+@app.command()
 def streams(
     wait: Annotated[float, typer.Option(min=0.1, max=60.0, help="Seconds to look.")] = 1.0,
 ) -> None:

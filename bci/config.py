@@ -229,6 +229,21 @@ DecisionPart = Annotated[
     EachDecision | ThresholdDecision | DynamicDecision, Field(discriminator="kind")
 ]
 
+
+class LadderSettings(Settings):
+    """Decoders that may take over from `decoder` once they are credibly better.
+
+    A rung named by its kind alone takes the settings that it shares with `decoder`.
+    """
+
+    rungs: tuple[DecoderPart, ...] = Field(
+        min_length=1, description="kinds (or settings) of decoders, the simplest first"
+    )
+    alpha: float = Field(
+        0.05, gt=0, lt=1, description="probability of any hand-over by chance in a session"
+    )
+
+
 #: Strict: a bare ``on`` or ``yes`` is a truth value in YAML, not the code 1.
 MarkerCode = Annotated[int, Field(strict=True)] | str
 
@@ -252,11 +267,44 @@ class Config(Settings):
     processing: tuple[StagePart, ...] = ()
     window: WindowSettings = WindowSettings()
     decoder: DecoderPart | None = None
+    ladder: LadderSettings | None = None
     quality: QualityRules = QualityRules()
     decision: DecisionPart = EachDecision()
     outputs: tuple[OutputPart, ...] = ()
     recording: Recording | None = None
     api: Api | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _rungs_by_kind(cls, data: Any) -> Any:
+        """Give a rung that is named by its kind alone the settings that `decoder` has for it."""
+        ladder = data.get("ladder") if isinstance(data, Mapping) else None
+        if not isinstance(ladder, Mapping) or not isinstance(ladder.get("rungs"), (list, tuple)):
+            return data
+        decoder = data.get("decoder")
+        if isinstance(decoder, Settings):
+            decoder = decoder.model_dump(exclude_unset=True)
+        given = decoder if isinstance(decoder, Mapping) else {}
+        parts = [_rung(r, given) if isinstance(r, str) else r for r in ladder["rungs"]]
+        return {**data, "ladder": {**ladder, "rungs": parts}}
+
+    @model_validator(mode="after")
+    def _ladder_stands(self) -> Config:
+        if self.ladder is None:
+            return self
+        if self.decoder is None or self.decoder.kind == "model":
+            raise ValueError("a 'ladder' starts on a 'decoder' of another kind than 'model'")
+        kinds = [self.decoder.kind, *(rung.kind for rung in self.ladder.rungs)]
+        if len(set(kinds)) < len(kinds) or "model" in kinds:
+            raise ValueError(
+                "the rungs of a 'ladder', 'decoder' among them, must be of different kinds, none "
+                f"of them 'model'; found {', '.join(kinds)}"
+            )
+        if self.window.kind == "sliding":
+            raise ValueError("a 'ladder' needs selections: window kind 'marker' or 'growing'")
+        if self.recording is None:
+            raise ValueError("a 'ladder' learns from the session's recording: add 'recording'")
+        return self
 
     @model_validator(mode="after")
     def _fits_together(self) -> Config:
@@ -284,6 +332,13 @@ class Config(Settings):
     def labels(self) -> dict[str, str]:
         """Marker value: label."""
         return {str(code): label for label, code in self.events.items()}
+
+
+def _rung(kind: str, decoder: Mapping[str, Any]) -> dict[str, Any]:
+    cls = registry.find("decoder", kind)
+    fields = set() if cls is None else set(cls.model_fields)
+    shared = {key: value for key, value in decoder.items() if key in fields}
+    return {**shared, "kind": kind}
 
 
 def load(path: str | Path, overrides: Iterable[str] = ()) -> Config:

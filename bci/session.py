@@ -4,6 +4,7 @@
     marker thread   owns the LSL marker inlet, where there is one
     decode thread   pushes events into the pipeline, publishes decisions
     recorder        writes the recording                         (`bci.recording`)
+    ladder          waits for comparisons of decoders            (`bci.calibration`)
     outputs         one thread each, behind bounded queues       (`bci.outputs.queue`)
     API             HTTP and WebSocket                           (`bci.api`)
 
@@ -27,6 +28,7 @@ from threadpoolctl import threadpool_limits
 
 from bci import __version__
 from bci.acquisition import StreamReader
+from bci.calibration.climber import Climber
 from bci.calibration.worker import TrainingWorker
 from bci.clock import now
 from bci.config import Config, dump
@@ -97,6 +99,7 @@ class Session:
         self._record: RunRecorder | None = None
         self._api: Any = None
         self._trainer: TrainingWorker | None = None
+        self._climber: Climber | None = None
         self._early: list[RawMarker] = []
         self._threads: list[threading.Thread] = []
         self._stopping = threading.Event()
@@ -120,6 +123,7 @@ class Session:
             info = self._open_source()
             self._open_pipeline(info)
             self._open_record(info)
+            self._open_ladder()
             self._open_outputs()
             if self._marker_inlet is not None:
                 self._markers_opened.result(OPEN_TIMEOUT_S)
@@ -130,6 +134,8 @@ class Session:
         gc.collect()
         gc.freeze()  # what is loaded now stays; the collector need not walk it while streaming
         self._thread("decode", self._decode)
+        if self._climber is not None:
+            self._thread("ladder", self._climb)
         self._reader.go.set()
 
     def wait(self, timeout_s: float | None = None) -> bool:
@@ -149,6 +155,8 @@ class Session:
         if self._stopping.is_set():
             return
         self._stopping.set()
+        if self._climber is not None:
+            self._climber.cancel()
         self._reader.stop()
         for thread in self._threads:
             thread.join(JOIN_TIMEOUT_S)
@@ -223,6 +231,16 @@ class Session:
         self._reader.record = self._record
         log.info("recording to %s", self._record.paths.xdf)
 
+    def _open_ladder(self) -> None:
+        if self.config.ladder is None or self._record is None:
+            return
+        if self._pipeline.decoder is None:
+            raise ConfigError(
+                "a ladder starts on a decoder that needs no training, such as fbcca; "
+                f"'{self.config.decoder and self.config.decoder.kind}' does"
+            )
+        self._climber = Climber(self.config, self._pipeline, self._record)
+
     def _open_outputs(self) -> None:
         labels = self._pipeline.classes or tuple(self.config.events)
         for output in self._outputs:
@@ -285,6 +303,11 @@ class Session:
         finally:
             self.done.set()
 
+    def _climb(self) -> None:
+        assert self._climber is not None
+        while not self._stopping.is_set():
+            self._climber.look_when_due(0.1)
+
     def _fail(self, error: BciError) -> None:
         log.error("%s", error)
         self.error = error
@@ -297,6 +320,8 @@ class Session:
             self._push(event, item.arrived)
             self.telemetry.observe_push(len(event.data), self._reader.info.sfreq, now() - began)
             self._place_early_markers(item.arrived)
+            if self._climber is not None:
+                self._climber.advance(self._pipeline.position)
         elif isinstance(event, RawMarker):
             self._place(event, item.arrived)
         elif isinstance(event, Gap):
@@ -312,7 +337,12 @@ class Session:
                 self._early = [*self._early[-MAX_EARLY_MARKERS + 1 :], raw]
                 return
             index = self._reader.dejitter.index_of(raw.t)
-        self._push(Marker(self._pipeline.position, index, raw.value), arrived)
+        marker = Marker(self._pipeline.position, index, raw.value)
+        if self._climber is not None:
+            if self._climber.opens(raw.value) and (swap := self._climber.swap(marker.at)):
+                self._push(swap, arrived)
+            self._climber.see(marker)
+        self._push(marker, arrived)
 
     def _place_early_markers(self, arrived: float) -> None:
         early, self._early = self._early, []
@@ -413,6 +443,7 @@ class Session:
             },
             "paused": pipeline.paused,
             "calibration": None if self._trainer is None else self._trainer.status(),
+            "ladder": None if self._climber is None else self._climber.status(),
             "recording": None if self._record is None else self._record.status(),
             "outputs": [
                 {
@@ -464,7 +495,18 @@ class Session:
         decoder, name, stopping = load_decoder(config, self._pipeline.info)
         if self._record is not None:
             self._record.keep_model(path, name)
+        if self._climber is not None:
+            self._climber.end()
         self._reader.inbox.put(DecoderSwap(0, decoder, name, stopping), now())
+
+    def climb(self, action: Any) -> None:
+        """Compare the ladder's rungs now, or go back to the rung before."""
+        if self._climber is None:
+            raise ConfigError("this session has no ladder: name its rungs under 'ladder'")
+        if action == "look":
+            self._climber.look()
+        else:
+            self._climber.rollback()
 
     def calibrate(self, action: Any, decoder: str | None) -> None:
         """Train on what was recorded since calibration started, in a worker process."""

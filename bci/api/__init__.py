@@ -12,6 +12,7 @@ What every client uses, the desktop application included::
     POST /v1/feedback    {seq, correct}
     POST /v1/decoder     {path}
     POST /v1/calibration {action: start | finish | cancel, decoder}
+    POST /v1/ladder      {action: look | rollback}
 
 `wire` is what travels, `security` who may ask, `broadcast` how decisions and
 samples reach clients of any speed, `routes` the application, `server` the
@@ -28,16 +29,17 @@ if TYPE_CHECKING:
     from bci.telemetry import Telemetry
     from bci.types import StreamInfo
 
-__all__ = ["CalibrationAction", "ControlAction", "Engine"]
+__all__ = ["CalibrationAction", "ControlAction", "Engine", "LadderAction"]
 
 ControlAction = Literal["pause", "resume"]
 CalibrationAction = Literal["start", "finish", "cancel"]
+LadderAction = Literal["look", "rollback"]
 
 
 class Engine(Protocol):
     """What the server needs of a session.
 
-    `swap_decoder` and `calibrate` are called from a worker thread and may take
+    `swap_decoder`, `calibrate` and `climb` are called from a worker thread and may take
     their time (when the server stops, they are abandoned there). The rest is
     called from the event loop and must not block. A `BciError` raised by any of
     them is the client's answer, status 409 (422 for `ModelError`, 400 for
@@ -86,4 +88,8 @@ class Engine(Protocol):
 
         `decoder` is the kind to train; None: the session's own.
         """
+        ...
+
+    def climb(self, action: LadderAction) -> None:
+        """Compare the ladder's rungs now, or go back to the rung before."""
         ...

@@ -19,7 +19,7 @@ from starlette.responses import Response
 from starlette.websockets import WebSocket
 
 import bci
-from bci.api import CalibrationAction, ControlAction, Engine
+from bci.api import CalibrationAction, ControlAction, Engine, LadderAction
 from bci.api.security import Access, Gate
 from bci.api.sockets import Sockets
 from bci.api.wire import dumps
@@ -73,6 +73,12 @@ class CalibrationRequest(Settings):
     decoder: str | None = Field(
         None, max_length=64, description="kind to train; null: the session's own"
     )
+
+
+class LadderRequest(Settings):
+    """Compare decoders, or take the last hand-over back."""
+
+    action: LadderAction
 
 
 def create_app(engine: Engine, access: Access, sockets: Sockets) -> FastAPI:
@@ -165,6 +171,12 @@ def _control(engine: Engine) -> APIRouter:
     async def calibration(body: CalibrationRequest) -> Response:
         """Start, finish or cancel a calibration; "finish" answers when training is over."""
         await _in_thread(engine.calibrate, body.action, body.decoder)
+        return _accepted()
+
+    @router.post("/ladder", status_code=202)
+    async def ladder(body: LadderRequest) -> Response:
+        """Compare the ladder's rungs now, or roll back; a swap waits for the next selection."""
+        await _in_thread(engine.climb, body.action)
         return _accepted()
 
     return router

@@ -285,13 +285,13 @@ class Ladder:
         """Rung that a roll-back leads to."""
         return self._before[-1] if self._before else None
 
-    def take(self, assessment: Assessment) -> None:
+    def take(self, chosen: str, *, spent: bool) -> None:
         """Follow an assessment: count its look if it spent something, and climb."""
-        if assessment.spent:
+        if spent:
             self.look += 1
-        if assessment.hands_over:
+        if chosen != self.current:
             self._before.append(self.current)
-            self.current = assessment.chosen
+            self.current = chosen
 
     def rollback(self) -> str:
         """Go back to the rung before, and hold the one in use.

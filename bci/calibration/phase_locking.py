@@ -23,6 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -129,7 +130,7 @@ def measure(
         if n < 2:
             continue
         highest = max(1, min(n_harmonics, int(0.45 * sfreq / hz)))
-        phasors, snr = _spectrum(trials, sfreq, hz * np.arange(1, highest + 1))
+        phasors, snr = _spectrum(trials, sfreq, hz * np.arange(1.0, highest + 1.0))
         squared[label] = float(np.mean(np.abs(phasors.mean(axis=0)) ** 2))
         unbiased.append((n * squared[label] - 1.0) / (n - 1.0))
         of_locked.append(float(np.mean(_locked_coherence(snr) ** 2)))
@@ -154,7 +155,7 @@ def measure(
 
 
 def _spectrum(
-    trials: FloatArray, sfreq: float, hz: FloatArray
+    trials: FloatArray, sfreq: float, hz: NDArray[np.floating[Any]]
 ) -> tuple[NDArray[np.complex128], FloatArray]:
     """Unit phasors, shape (n_trials, n_channels, n_frequencies), and γ without trials."""
     n_trials, n_channels, n_times = trials.shape

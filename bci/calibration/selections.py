@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from bci.calibration.training import marked_windows
 from bci.config import Config, EachDecision
+from bci.decoders.manifest import describe_processing
 from bci.errors import ConfigError
 from bci.eventlog import LoggedEvent
 from bci.paradigms.cues import labelled
@@ -48,6 +49,8 @@ class Selections:
         Seconds since the start of the stream.
     info : StreamInfo
         The processed stream.
+    processing : tuple of dict
+        The chain's settings and coefficients.
     """
 
     X: FloatArray = field(repr=False)
@@ -57,6 +60,7 @@ class Selections:
     blocks: NDArray[np.int64] = field(repr=False)
     onsets_s: FloatArray = field(repr=False)
     info: StreamInfo
+    processing: tuple[dict[str, Any], ...] = field(default=(), repr=False)
 
     @property
     def trainable(self) -> NDArray[np.bool_]:
@@ -161,6 +165,7 @@ def gather(
         blocks,
         np.array([row[4] for row in rows], dtype=np.float64) / recording.info.sfreq,
         pipeline.info,
+        describe_processing(config.processing, pipeline.chain.stages),
     )
 
 

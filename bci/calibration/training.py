@@ -86,7 +86,9 @@ def collect(config: Config, recording: Recording, from_sample: int = 0) -> Label
     asked = {(o.onset, o.value): o.label for o in opened if o.label is not None}
     if not asked:
         raise ConfigError(_no_label(recording, window, labels, from_sample))
-    found = [(asked[key], cut.data) for key, cut in marked_windows(pipeline, recording) if key in asked]
+    found = [
+        (asked[key], cut.data) for key, cut in marked_windows(pipeline, recording) if key in asked
+    ]
     if not found:
         raise ConfigError(
             f"{recording.path}: no window of {window.length_s:g} s fits between its labelled "
@@ -104,7 +106,9 @@ def collect(config: Config, recording: Recording, from_sample: int = 0) -> Label
     )
 
 
-def marked_windows(pipeline: Pipeline, recording: Recording) -> Iterator[tuple[tuple[int, str], Window]]:
+def marked_windows(
+    pipeline: Pipeline, recording: Recording
+) -> Iterator[tuple[tuple[int, str], Window]]:
     """Every window, with onset and value of the marker that opened it."""
     for event in events(recording):
         for cut in pipeline.windows(event):

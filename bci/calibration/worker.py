@@ -1,8 +1,8 @@
 """Training in a process of its own, so that the decode thread never waits for it.
 
-The worker is the command ``bci train`` on the session's own recording, from the
-sample where calibration started: what is trained live can be trained again from
-the files, and is the same.
+A worker is a command of the program on the session's own recording: ``bci train``
+from the sample where calibration started, ``bci ladder`` to compare decoders. What
+is trained or decided live can be done again from the files, and is the same.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,56 +20,43 @@ from bci.recording.layout import RunPaths
 TIMEOUT_S = 600.0
 
 
-class TrainingWorker:
-    """One calibration of a running session.
+class CommandWorker:
+    """Runs one command of the program at a time, and can be stopped.
 
     Parameters
     ----------
-    decoder : str or None
-        Kind to train; None: the configuration's.
-    start : int
-        Sample at which calibration starts.
+    what : str
+        What it does, for messages: "training".
     """
 
-    def __init__(self, decoder: str | None, start: int) -> None:
-        self._decoder = decoder
-        self._start = start
+    def __init__(self, what: str) -> None:
+        self._what = what
         self._process: subprocess.Popen[str] | None = None
-        self._training = threading.Lock()
+        self._running = threading.Lock()
         self._cancelled = False
 
-    def status(self) -> dict[str, Any]:
-        """Whether it collects or trains, JSON-able."""
-        return {
-            "state": "training" if self._training.locked() else "collecting",
-            "from_sample": self._start,
-            "decoder": self._decoder,
-        }
+    @property
+    def running(self) -> bool:
+        """Whether a command is under way."""
+        return self._running.locked()
 
-    def train(self, paths: RunPaths) -> Path:
-        """Train on the recording as far as it is written; blocks until done.
+    def run(self, arguments: Sequence[str]) -> None:
+        """Run ``bci ARGUMENTS``; blocks until done.
 
         Raises
         ------
         ModelError
-            Training failed (carries its one-line reason), was cancelled, or is
-            under way already.
+            It failed (carries its one-line reason), was cancelled, took too long, or
+            another one is under way.
         """
-        if not self._training.acquire(blocking=False):
-            raise ModelError("training is under way already; wait for it, or cancel it")
+        if not self._running.acquire(blocking=False):
+            raise ModelError(f"{self._what} is under way already; wait for it, or cancel it")
         try:
-            return self._train(paths)
+            self._run([sys.executable, "-m", "bci.cli", *arguments])
         finally:
-            self._training.release()
+            self._running.release()
 
-    def _train(self, paths: RunPaths) -> Path:
-        out = paths.models / f"run-{paths.run:03d}_sample-{self._start}"
-        command = [
-            sys.executable, "-m", "bci.cli", "train", str(paths.config), str(paths.xdf),
-            "--out", str(out), "--from-sample", str(self._start),
-        ]  # fmt: skip
-        if self._decoder is not None:
-            command += ["--decoder", self._decoder]
+    def _run(self, command: list[str]) -> None:
         with subprocess.Popen(
             command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
         ) as process:
@@ -80,19 +68,61 @@ class TrainingWorker:
             except subprocess.TimeoutExpired as error:
                 process.kill()
                 raise ModelError(
-                    f"training took longer than {TIMEOUT_S:g} s and was stopped"
+                    f"{self._what} took longer than {TIMEOUT_S:g} s and was stopped"
                 ) from error
         if self._cancelled:
-            raise ModelError("training was cancelled")
+            raise ModelError(f"{self._what} was cancelled")
         if process.returncode != 0:
             lines = said.strip().splitlines()
-            raise ModelError(f"training failed: {lines[-1] if lines else 'no reason given'}")
-        return out
+            raise ModelError(f"{self._what} failed: {lines[-1] if lines else 'no reason given'}")
 
     def cancel(self) -> None:
-        """Stop a training that is under way."""
+        """Stop what is under way, and start nothing more."""
         self._cancelled = True
         process = self._process
         if process is not None and process.poll() is None:
             process.kill()
             process.wait()
+
+
+class TrainingWorker(CommandWorker):
+    """One calibration of a running session.
+
+    Parameters
+    ----------
+    decoder : str or None
+        Kind to train; None: the configuration's.
+    start : int
+        Sample at which calibration starts.
+    """
+
+    def __init__(self, decoder: str | None, start: int) -> None:
+        super().__init__("training")
+        self._decoder = decoder
+        self._start = start
+
+    def status(self) -> dict[str, Any]:
+        """Whether it collects or trains, JSON-able."""
+        return {
+            "state": "training" if self.running else "collecting",
+            "from_sample": self._start,
+            "decoder": self._decoder,
+        }
+
+    def train(self, paths: RunPaths) -> Path:
+        """Train on the recording as far as it is written; blocks until done.
+
+        Raises
+        ------
+        ModelError
+            See `CommandWorker.run`.
+        """
+        out = paths.models / f"run-{paths.run:03d}_sample-{self._start}"
+        arguments = [
+            "train", str(paths.config), str(paths.xdf), "--out", str(out),
+            "--from-sample", str(self._start),
+        ]  # fmt: skip
+        if self._decoder is not None:
+            arguments += ["--decoder", self._decoder]
+        self.run(arguments)
+        return out

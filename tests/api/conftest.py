@@ -67,6 +67,9 @@ class FakeEngine:
     def calibrate(self, action: str, decoder: str | None) -> None:
         self._called("calibrate", action, decoder)
 
+    def climb(self, action: str) -> None:
+        self._called("climb", action)
+
 
 def make_decision(seq: int, **changes: Any) -> Decision:
     return Decision(

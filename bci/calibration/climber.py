@@ -47,7 +47,6 @@ class Climber:
 
     def __init__(self, config: Config, pipeline: Pipeline, record: RunRecorder) -> None:
         self._config, self._record = config, record
-        self._start = next(iter(rungs_of(config)))
         self._info = pipeline.info
         self._manifest = Manifest(
             ch_names=pipeline.info.ch_names,
@@ -56,7 +55,7 @@ class Climber:
             window=config.window.model_dump(mode="json"),
         )
         assert pipeline.decoder is not None
-        self._ladder = Ladder(self._start)
+        self._ladder = Ladder(list(rungs_of(config)))
         self._models: dict[str, tuple[Decoder, str]] = {}
         self._first: Decoder = pipeline.decoder
         self._worker = CommandWorker("comparing decoders")
@@ -117,10 +116,10 @@ class Climber:
             return
         self._due.clear()
         with self._lock:
-            ladder, ended = self._ladder, self._ended
+            ladder = self._ladder
             current, look, held = ladder.current, ladder.look, sorted(ladder.held)
-        if ended:
-            return
+            if self._ended or ladder.ends_here:
+                return
         try:
             self._look(current, look, held)
         except BciError as error:

@@ -11,7 +11,7 @@ is not offered again in this session, while the other rungs still may take over.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -270,12 +270,13 @@ class Ladder:
 
     Parameters
     ----------
-    start : str
-        Rung that the session starts on.
+    rungs : sequence of str
+        Kinds from the lowest, on which the session starts, to the highest.
     """
 
-    def __init__(self, start: str) -> None:
-        self.current = start
+    def __init__(self, rungs: Sequence[str]) -> None:
+        self.rungs = tuple(rungs)
+        self.current = self.rungs[0]
         self.look = 1
         self.held: set[str] = set()
         self._before: list[str] = []
@@ -284,6 +285,11 @@ class Ladder:
     def previous(self) -> str | None:
         """Rung that a roll-back leads to."""
         return self._before[-1] if self._before else None
+
+    @property
+    def ends_here(self) -> bool:
+        """Whether no rung is left that might take over."""
+        return set(self.rungs[self.rungs.index(self.current) + 1 :]) <= self.held
 
     def take(self, chosen: str, *, spent: bool) -> None:
         """Follow an assessment: count its look if it spent something, and climb."""

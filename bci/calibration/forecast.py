@@ -21,7 +21,9 @@ from bci.types import FloatArray
 
 #: Points of the curve: fewer don't show where it bends, more cost time.
 FEWEST_SIZES = 3
-MOST_SIZES = 5
+MOST_SIZES = 4
+#: Blocks are put together to be judged beyond so many parts.
+MAX_PARTS = 5
 EXPONENTS = np.array([0.5, 1.0, 1.5, 2.0])
 N_DRAWS = 500
 LEVEL = 0.9
@@ -58,8 +60,8 @@ def forecast(
 ) -> Forecast | None:
     """Forecast the transfer rate with twice the blocks; None where it can't be known.
 
-    It can't with fewer than four blocks, and where the interval doesn't exclude that
-    nothing is gained.
+    It can't with fewer than three points of the curve, and where the interval doesn't
+    exclude that nothing is gained.
 
     Parameters
     ----------
@@ -95,18 +97,22 @@ def learning_curve(
 ) -> dict[int, Outcomes]:
     """Outcomes on every cued selection, by the number of blocks trained on.
 
-    Each block is judged by a decoder trained on the blocks that follow it, the first
-    following the last. Sizes that the decoder can't be trained on are left out.
+    The selections are judged in parts, each by a decoder trained on the blocks that
+    follow it, the first following the last. Sizes that the decoder can't be trained
+    on are left out.
     """
-    blocks = selections.cued_blocks()
-    sizes = np.unique(np.linspace(1, len(blocks) - 1, MOST_SIZES).astype(int)).tolist()
+    blocks = np.array(selections.cued_blocks())
+    if len(blocks) <= FEWEST_SIZES:
+        return {}
+    parts = np.array_split(np.arange(len(blocks)), min(MAX_PARTS, len(blocks)))
+    most = len(blocks) - max(len(part) for part in parts)
     curve = {}
-    for size in sizes if len(blocks) > FEWEST_SIZES else []:
+    for size in np.unique(np.linspace(1, most, MOST_SIZES).astype(int)).tolist():
         splits = []
-        for place, block in enumerate(blocks):
-            around = [blocks[(place + k) % len(blocks)] for k in range(1, size + 1)]
-            train = selections.cued & np.isin(selections.blocks, around)
-            splits.append((train, selections.cued & (selections.blocks == block)))
+        for part in parts:
+            others = blocks[(part[-1] + 1 + np.arange(size)) % len(blocks)]
+            train = selections.cued & np.isin(selections.blocks, others)
+            splits.append((train, selections.cued & np.isin(selections.blocks, blocks[part])))
         try:
             curve[size] = judge(settings, selections, evidence, splits)
         except ValueError:

@@ -148,6 +148,7 @@ def assess(
     look: int = 1,
     alpha: float = 0.05,
     held: Collection[str] = (),
+    foresee: bool = True,
     seed: int = 0,
 ) -> Assessment:
     """Judge the rungs, and decide whether one above takes over.
@@ -169,6 +170,8 @@ def assess(
         Error probability of all looks together.
     held : collection of str
         Rungs that are not to be taken.
+    foresee : bool
+        Forecast what more calibration would bring, which takes some time.
     seed : int
         Of what is drawn at random.
     """
@@ -208,7 +211,7 @@ def assess(
     )
     told = {score.rung: score for score in scores}
     predicted = None
-    if in_use is not None and candidates and chosen == current:
+    if foresee and in_use is not None and candidates and chosen == current:
         best = max(candidates, key=lambda kind: outcomes[kind].itr)
         predicted = forecast(rungs[best], selections, evidence, in_use)
     return Assessment(

@@ -104,7 +104,7 @@ class PhaseFree(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if counts.min() < 2:
             raise ValueError(
                 f"{type(self).__name__} needs two windows of each class to calibrate its "
-                f"probabilities; found one of {classes[counts.argmin()]!r}"
+                f"probabilities; found one of '{classes[counts.argmin()]}'"
             )
         self.classes_ = classes
         shortest = max(self._shortest(), windows.shape[2] // N_CALIBRATION_LENGTHS)
@@ -132,7 +132,9 @@ class PhaseFree(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         coef, intercept = regression.coef_, regression.intercept_
         if len(coef) == 1:  # two classes: the log-odds of the second
             coef, intercept = (np.concatenate([0 * part, part]) for part in (coef, intercept))
-        return {**learned, "coef": coef, "intercept": intercept}
+        learned |= {"coef": coef, "intercept": intercept}
+        # the order in memory decides the last bit of a product: as it is loaded from an artifact
+        return {name: np.ascontiguousarray(array) for name, array in learned.items()}
 
     def _logits(self, measured: FloatArray, learned: Learned) -> FloatArray:
         features = self._features(measured, learned)
@@ -152,7 +154,8 @@ class PhaseFree(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
         """Most probable label of each window, shape (n_windows,)."""
-        labels: NDArray[Any] = self.classes_[self.scores(X).argmax(axis=1)]
+        best = self.scores(X).argmax(axis=1)
+        labels: NDArray[Any] = self.classes_[best]
         return labels
 
     def predict_proba(self, X: ArrayLike) -> FloatArray:

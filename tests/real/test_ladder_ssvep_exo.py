@@ -65,7 +65,7 @@ def climb(selections, evidence):
     known, chosen, climbed, stayed = rungs(*RUNGS), [], [], []
     for blocks in np.array_split(selections.cued_blocks(), N_PARTS):
         test = np.isin(selections.blocks, blocks)
-        found = assess(known, "fbcca", without(selections, test), evidence, HZ)
+        found = assess(known, "fbcca", without(selections, test), evidence, HZ, foresee=False)
         chosen.append(found.chosen)
         split = [(~test, test)]
         climbed.append(judge(known[found.chosen], selections, evidence, split))

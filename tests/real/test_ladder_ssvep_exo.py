@@ -1,6 +1,6 @@
 """The ladder on the nine people of Kalunga et al., whose flicker is not locked to the markers.
 
-The table:  pytest tests/real/test_ladder_ssvep_exo.py -s
+The table:  pytest -m "slow or not slow" tests/real/test_ladder_ssvep_exo.py -s
 
 Each person's trials, in order of time, make blocks of one trial a class. Three quarters of
 them are calibration: on these the ladder decides, as it would live at its first look. The
@@ -25,7 +25,7 @@ from bci.sources.files import load_recording
 ROOT = Path(__file__).parents[2]
 DATA = ROOT.parent / "shared" / "data" / "ssvep-exo"
 HZ = {"13 Hz": 13.0, "17 Hz": 17.0, "21 Hz": 21.0}
-RUNGS = ("fbcca", "band_power", "extended_covariance")
+RUNGS = ("fbcca", "band_power", "extended_covariance", "trca", "tdca")
 N_PARTS = 4
 
 pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason=f"no recordings at {DATA}")
@@ -73,6 +73,8 @@ def climb(selections, evidence):
     return chosen, joined(climbed), joined(stayed)
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_the_ladder_leaves_no_one_worse():
     print(
         "\nsubject  chosen on calibration                       chosen rung, held out"
@@ -93,9 +95,17 @@ def test_the_ladder_leaves_no_one_worse():
             f"S{number:02d}      {told:<42}  {rates[0]:<28}  {rates[1]:<28}"
             f" {gain:+5.1f} [{low:+.1f}, {high:+.1f}]"
         )
-        print(f"         {measure(selections.X, selections.y, selections.info.sfreq, HZ)}")
         gains.append(gain)
         assert high >= 0.0, f"subject {number} is left worse"
         assert climbed.itr >= stayed.interval()[0], f"subject {number} is left worse"
     print(f"mean gain {np.mean(gains):+.2f} bit/min")
     assert np.mean(gains) > 0.0
+
+
+def test_the_flicker_is_not_locked_to_the_markers():
+    print()
+    for number in range(1, 10):
+        selections, _ = person(number)
+        found = measure(selections.X, selections.y, selections.info.sfreq, HZ)
+        print(f"S{number:02d}  {found}")
+        assert found.locked is False

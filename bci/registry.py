@@ -45,6 +45,7 @@ BUILT_IN: dict[Family, dict[str, str]] = {
         "trca": "bci.decoders.trca:TRCASettings",
         "tdca": "bci.decoders.tdca:TDCASettings",
         "extended_covariance": "bci.decoders.extended_covariance:ExtendedCovarianceSettings",
+        "offset_fbcca": "bci.decoders.offset_fbcca:OffsetFBCCASettings",
         "band_power": "bci.decoders.band_power:BandPowerSettings",
         "tangent_space": "bci.decoders.riemann:TangentSpaceSettings",
         "mdm": "bci.decoders.riemann:MDMSettings",

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from bci.decoders.ecca import ExtendedCCA
     from bci.decoders.mscca import MultiStimulusCCA
     from bci.decoders.extended_covariance import ExtendedCovariance
+    from bci.decoders.offset_fbcca import OffsetFBCCA
     from bci.decoders.riemann import MDM, TangentSpaceLR
     from bci.decoders.tdca import TDCA
     from bci.decoders.trca import TRCA
@@ -33,6 +34,7 @@ __all__ = [
     "ExtendedCovariance",
     "MomentsDecoder",
     "MultiStimulusCCA",
+    "OffsetFBCCA",
     "TangentSpaceLR",
 ]
 
@@ -44,6 +46,7 @@ _HOME = {
     "TRCA": "bci.decoders.trca",
     "TDCA": "bci.decoders.tdca",
     "ExtendedCovariance": "bci.decoders.extended_covariance",
+    "OffsetFBCCA": "bci.decoders.offset_fbcca",
     "BandPower": "bci.decoders.band_power",
     "TangentSpaceLR": "bci.decoders.riemann",
     "MDM": "bci.decoders.riemann",

@@ -39,6 +39,9 @@ N_CALIBRATION_LENGTHS = 4
 class PhaseFree(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """Abstract: a linear classifier of features of power.
 
+    One that is no regression on features says instead how to get from what was
+    measured to logits (`_fit_weights`, `_logits`).
+
     Attributes
     ----------
     classes_ : array of labels, sorted
@@ -78,6 +81,9 @@ class PhaseFree(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """Features, shape (n_windows, n_features)."""
         raise NotImplementedError
 
+    def _check_classes(self, classes: NDArray[Any]) -> None:
+        """Refuse classes that cannot be decided on."""
+
     # --- scikit-learn ------------------------------------------------------------------------
 
     def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
@@ -100,6 +106,7 @@ class PhaseFree(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.n_channels_ = windows.shape[1]
         windows = self._picked(windows)
         classes, codes = check_labels(y, len(windows))
+        self._check_classes(classes)
         counts = np.bincount(codes)
         if counts.min() < 2:
             raise ValueError(
@@ -187,7 +194,9 @@ class PhaseFree(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         }
 
     def restore(self, state: Mapping[str, FloatArray], classes: Sequence[Any]) -> None:
-        """Take what `state` gave, in place of `fit`."""
+        """Take what `state` gave, in place of `fit`; `classes` gives labels their type back."""
+        types = {str(label): label for label in classes}
+        self.frequencies = {types.get(str(k), k): hz for k, hz in self.frequencies.items()}
         learned = dict(state)
         self.lengths_ = learned.pop("lengths")
         self.inverse_temperatures_ = learned.pop("inverse_temperatures")
@@ -255,6 +264,10 @@ class PhaseFreeSettings(DecoderSettings):
             raise ValueError(f"needs two or more different frequencies above 0 Hz; found {hz}")
         return value
 
+    def _arguments(self) -> dict[str, Any]:
+        """Arguments of the decoder beyond sampling rate, frequencies and channels."""
+        return {"n_harmonics": self.harmonics, "C": self.C}
+
     def build(self, info: StreamInfo) -> Any:
         """Make an untrained decoder for a processed stream.
 
@@ -266,7 +279,7 @@ class PhaseFreeSettings(DecoderSettings):
         hz = self.frequencies_hz
         frequencies = dict(hz) if isinstance(hz, dict) else {f"{f:g} Hz": f for f in hz}
         made = self.decoder(
-            info.sfreq, frequencies, self.harmonics, C=self.C, channels=self._channels(info)
+            info.sfreq, frequencies, channels=self._channels(info), **self._arguments()
         )
         try:
             made._check_parameters()

@@ -50,6 +50,7 @@ TRUSTED = (
     "bci.decoders.mscca.MultiStimulusCCA",
     "bci.decoders.band_power.BandPower",
     "bci.decoders.extended_covariance.ExtendedCovariance",
+    "bci.decoders.offset_fbcca.OffsetFBCCA",
     "bci.decoders.riemann.MDM",
     "bci.decoders.riemann.TangentSpaceLR",
     "bci.decoders.tdca.TDCA",

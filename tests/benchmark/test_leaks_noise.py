@@ -25,9 +25,9 @@ NEEDED: dict[str, dict[str, Any]] = {
     "trca": {"bands": 1},
     **{
         kind: {"frequencies_hz": [13, 17], "bands": 1, "harmonics": 1}
-        for kind in ("ecca", "mscca", "tdca")
+        for kind in ("offset_fbcca", "ecca", "mscca", "tdca")
     },
-    "extended_covariance": {"frequencies_hz": [13, 17]},
+    "extended_covariance": {"frequencies_hz": [13, 17], "harmonics": 1},
     "band_power": {"frequencies_hz": [13, 17]},
 }
 HZ = ("13 Hz", "17 Hz")

@@ -25,6 +25,7 @@ from bci.decoders import (
     ExtendedCCA,
     ExtendedCovariance,
     MultiStimulusCCA,
+    OffsetFBCCA,
     TangentSpaceLR,
 )
 
@@ -37,6 +38,7 @@ DECODERS = [
     MultiStimulusCCA(SFREQ, FREQUENCIES, n_bands=2),
     TRCA(SFREQ, n_bands=2),
     TDCA(SFREQ, FREQUENCIES, n_bands=2),
+    OffsetFBCCA(SFREQ, FREQUENCIES),
     ExtendedCovariance(SFREQ, FREQUENCIES),
     BandPower(SFREQ, FREQUENCIES),
     TangentSpaceLR(),
@@ -105,6 +107,7 @@ def test_set_params_takes_effect(decoder):
         "tdca": {"n_delays": 2},
         "extended_covariance": {"n_harmonics": 1},
         "band_power": {"C": 0.01},
+        "offset_fbcca": {"n_bands": 2},
         "tangent_space": {"C": 0.01},
         "mdm": {"rank": 3},
     }

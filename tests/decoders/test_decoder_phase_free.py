@@ -12,13 +12,15 @@ from sklearn.linear_model import LogisticRegression
 
 from bci.decoders.artifact import Manifest, load, save
 from bci.decoders.band_power import BandPower, BandPowerSettings
+from bci.decoders.cca import FBCCA
 from bci.decoders.extended_covariance import ExtendedCovariance, ExtendedCovarianceSettings
+from bci.decoders.offset_fbcca import OffsetFBCCA, OffsetFBCCASettings
 from bci.errors import ConfigError
 from bci.types import StreamInfo
 
 SFREQ = 200.0
 HZ = {"a": 9.0, "b": 11.0, "c": 14.0}
-DECODERS = [ExtendedCovariance(SFREQ, HZ), BandPower(SFREQ, HZ)]
+DECODERS = [ExtendedCovariance(SFREQ, HZ), BandPower(SFREQ, HZ), OffsetFBCCA(SFREQ, HZ)]
 every_decoder = pytest.mark.parametrize("decoder", DECODERS, ids=lambda d: d.kind)
 
 
@@ -95,6 +97,10 @@ def test_a_lost_rank_a_scale_and_a_class_without_flicker_are_no_matter(decoder):
     rest = 10 * np.random.default_rng(9).standard_normal((12, 4, 300))
     X, y = np.concatenate([X, rest]), np.concatenate([y, ["rest"] * 12])
     X -= X.mean(axis=1, keepdims=True)
+    if isinstance(decoder, OffsetFBCCA):
+        with pytest.raises(ValueError, match=r"y holds \['a', .*'rest'\], OffsetFBCCA needs"):
+            OffsetFBCCA(SFREQ, HZ).fit(X, y)
+        return
     fitted = type(decoder)(SFREQ, HZ).fit(1e-3 * X, y)
     assert fitted.classes_.tolist() == ["a", "b", "c", "rest"]
     assert (fitted.predict(1e-3 * X) == y).mean() > 0.8
@@ -141,7 +147,9 @@ def test_flat_windows_are_refused_or_known_to_say_nothing():
     assert np.isfinite(BandPower(SFREQ, HZ).fit(X, y).predict_proba(0 * X)).all()
 
 
-@pytest.mark.parametrize("settings", [ExtendedCovarianceSettings, BandPowerSettings])
+@pytest.mark.parametrize(
+    "settings", [ExtendedCovarianceSettings, BandPowerSettings, OffsetFBCCASettings]
+)
 def test_settings_build_for_the_stream(settings):
     info = StreamInfo("amp", 250.0, ("O1", "EOG", "O2"), ("eeg", "eog", "eeg"))
     made = settings(frequencies_hz=[9, 11.5], harmonics=3, C=0.5).build(info)
@@ -152,3 +160,30 @@ def test_settings_build_for_the_stream(settings):
         settings(frequencies_hz=[9, 11], channels=["Oz"]).build(info)
     with pytest.raises(ConfigError, match=f"decoder {made.kind}: stimulus frequencies 9 to 120 Hz"):
         settings(frequencies_hz=[9, 120]).build(info)
+
+
+def test_offsets_take_off_what_a_frequency_scores_by_itself():
+    """A rhythm at one of the frequencies, whatever is looked at, draws FBCCA to it."""
+    t = np.arange(300) / SFREQ
+
+    def with_rhythm(seed, n_windows):
+        X, y = draw(seed, n_windows=n_windows, amplitude=0.5)
+        rng = np.random.default_rng(100 + seed)
+        for window in X:
+            wave = np.sin(2 * np.pi * HZ["b"] * t + rng.uniform(0, 2 * np.pi))
+            window += 5.0 * np.outer([0.2, 0.5, 0.9, 1.0], wave)
+        return X, y
+
+    (X, y), (new, truth) = with_rhythm(20, 30), with_rhythm(21, 150)
+    plain, learned = FBCCA(SFREQ, HZ), OffsetFBCCA(SFREQ, HZ).fit(X, y)
+    assert (plain.predict(new) == "b").mean() > 0.5
+    assert learned.score(new, truth) > plain.score(new, truth) + 0.15
+    offsets = dict(zip(learned.classes_, learned.learned_["offsets"], strict=True))
+    assert min(offsets, key=offsets.get) == "b"
+    assert sum(offsets.values()) == pytest.approx(0.0, abs=1e-3)  # by the prior
+
+
+def test_without_evidence_offsets_stay_with_fbcca():
+    X, y = draw(22, amplitude=1.0)
+    tight = OffsetFBCCA(SFREQ, HZ, C=1e-8).fit(X, y)
+    np.testing.assert_array_equal(tight.predict(X), FBCCA(SFREQ, HZ).predict(X))

@@ -25,7 +25,7 @@ from bci.sources.files import load_recording
 ROOT = Path(__file__).parents[2]
 DATA = ROOT.parent / "shared" / "data" / "ssvep-exo"
 HZ = {"13 Hz": 13.0, "17 Hz": 17.0, "21 Hz": 21.0}
-RUNGS = ("fbcca", "band_power", "extended_covariance", "trca", "tdca")
+RUNGS = ("fbcca", "offset_fbcca", "band_power", "extended_covariance", "trca", "tdca")
 N_PARTS = 4
 
 pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason=f"no recordings at {DATA}")

@@ -230,6 +230,11 @@ DecisionPart = Annotated[
 ]
 
 
+def _or_kind(schema: dict[str, Any]) -> None:
+    """Let an editor accept a kind alone in place of a decoder's settings."""
+    schema["items"] = {"anyOf": [{"type": "string"}, schema["items"]]}
+
+
 class LadderSettings(Settings):
     """Decoders that may take over from `decoder` once they are credibly better.
 
@@ -237,7 +242,9 @@ class LadderSettings(Settings):
     """
 
     rungs: tuple[DecoderPart, ...] = Field(
-        min_length=1, description="kinds (or settings) of decoders, the simplest first"
+        min_length=1,
+        description="kinds (or settings) of decoders, the simplest first",
+        json_schema_extra=_or_kind,
     )
     alpha: float = Field(
         0.05, gt=0, lt=1, description="probability of any hand-over by chance in a session"

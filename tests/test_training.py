@@ -217,7 +217,11 @@ def test_the_decoder_to_train():
     assert trainable(own, "mdm").kind == "mdm"
     trained = session(decoder={"kind": "model", "path": "somewhere"})
     for asked, kind, said in (
-        (session(), "nonsense", "no decoder kind 'nonsense' to train; known are: cca, ecca, fbcca"),
+        (
+            session(),
+            "nonsense",
+            "no decoder kind 'nonsense' to train; known are: band_power, cca, ecca",
+        ),
         (session(), "fbcca", "'fbcca' needs frequencies_hz"),
         (session(), "model", "say which decoder to train"),
         (trained, None, "say which decoder to train"),

@@ -123,7 +123,8 @@ class Climber:
         try:
             self._look(current, look, held)
         except BciError as error:
-            log.warning("ladder: %s", error)
+            if not self._ended:
+                log.warning("ladder: %s", error)
 
     def _look(self, current: str, look: int, held: list[str]) -> None:
         paths = self._record.paths

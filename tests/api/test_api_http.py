@@ -41,6 +41,8 @@ def test_metrics_are_prometheus_text(site, engine):
         ("/v1/feedback", {"seq": 3, "correct": False}, ("feedback", 3, False)),
         ("/v1/calibration", {"action": "start"}, ("calibrate", "start", None)),
         ("/v1/calibration", {"action": "finish", "decoder": "mdm"}, ("calibrate", "finish", "mdm")),
+        ("/v1/ladder", {"action": "look"}, ("climb", "look")),
+        ("/v1/ladder", {"action": "rollback"}, ("climb", "rollback")),
     ],
 )
 def test_control_reaches_the_engine(site, engine, path, body, call):
@@ -145,6 +147,7 @@ def test_docs_stay_on(site):
     assert set(schema["paths"]) == {
         "/health", "/metrics", "/v1/status",
         "/v1/markers", "/v1/control", "/v1/feedback", "/v1/decoder", "/v1/calibration",
+        "/v1/ladder",
     }  # fmt: skip
     posts = [part["post"] for part in schema["paths"].values() if "post" in part]
     assert all(post["security"] for post in posts)

@@ -11,7 +11,14 @@ from bci.api.server import ApiServer
 from bci.errors import ConfigError
 
 READING = ["/health", "/metrics", "/v1/status", "/docs", "/openapi.json"]
-CONTROL = ["/v1/markers", "/v1/control", "/v1/feedback", "/v1/decoder", "/v1/calibration"]
+CONTROL = [
+    "/v1/markers",
+    "/v1/control",
+    "/v1/feedback",
+    "/v1/decoder",
+    "/v1/calibration",
+    "/v1/ladder",
+]
 SOCKETS = ["/v1/decisions", "/v1/samples"]
 
 

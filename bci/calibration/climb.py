@@ -109,10 +109,9 @@ def climb(
 
 
 def _described(selections: Selections) -> str:
-    right, n = selections.spelled
     return (
         f"{int(selections.cued.sum())} cued selections in {len(selections.cued_blocks())} blocks, "
-        f"{n} spelled, {n - right} of them undone"
+        f"{selections.n_spelled} spelled, {selections.n_undone} of them undone"
     )
 
 
@@ -121,7 +120,7 @@ def _train(
     out: Path,
 ) -> Manifest:  # fmt: skip
     """Train on all there is to learn from, and save."""
-    X, y = selections.X[selections.trainable], selections.y[selections.trainable]
+    X, y = selections.X, selections.y
     fitted = settings.build(selections.info).fit(X, y)
     (score,) = (s for s in assessment.scores if s.rung == settings.kind)
     manifest = Manifest(

@@ -13,6 +13,7 @@ import logging
 import shutil
 import threading
 from collections import Counter
+from math import ceil
 from typing import Any
 
 from bci.calibration.climb import ASSESSMENT, MODEL, rungs_of
@@ -29,8 +30,10 @@ from bci.types import DecoderSwap, Marker
 
 log = logging.getLogger(__name__)
 
-#: Cued blocks before the first look: one to train on, one to judge, and one to spare.
+#: Cued blocks before the first look: two to train on, one to judge.
 FEWEST_BLOCKS = 3
+#: The next look waits for so many times the blocks: each look makes later ones stricter.
+GROWTH = 4 / 3
 
 
 class Climber:
@@ -69,7 +72,7 @@ class Climber:
         self._whole = round((window.offset_s + window.length_s) * sfreq)
         self._cue: str | None = None
         self._counts: Counter[str] = Counter()
-        self._n_blocks = 0
+        self._n_blocks, self._next_look = 0, FEWEST_BLOCKS
         self._complete_at: int | None = None
         self._due = threading.Event()
         self._n_looks = 0
@@ -87,7 +90,7 @@ class Climber:
         return None if chosen is None else DecoderSwap(at, *chosen)
 
     def see(self, marker: Marker) -> None:
-        """Count the selections that were cued; after each block a look is due."""
+        """Count the selections that were cued, and the blocks that they make."""
         labels = self._config.labels
         self._cue = labels.get(marker.value, self._cue)
         if not self.opens(marker.value):
@@ -105,7 +108,8 @@ class Climber:
         """Samples have come: a look is due when the block's last window is whole."""
         if self._complete_at is not None and position >= self._complete_at:
             self._complete_at = None
-            if self._n_blocks >= FEWEST_BLOCKS:
+            if self._n_blocks >= self._next_look:
+                self._next_look = ceil(self._n_blocks * GROWTH)
                 self._due.set()
 
     # --- thread that looks -------------------------------------------------------------------

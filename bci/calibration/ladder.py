@@ -17,7 +17,13 @@ from typing import Any
 
 from bci.calibration.comparison import level_of, smallest_p, swap_test
 from bci.calibration.forecast import Forecast, forecast
-from bci.calibration.outcomes import Evidence, Outcomes, cross_validate, gain_interval
+from bci.calibration.outcomes import (
+    Evidence,
+    Outcomes,
+    as_it_is,
+    cross_validate,
+    gain_interval,
+)
 from bci.calibration.phase_locking import PhaseLocking, measure
 from bci.calibration.selections import Selections
 from bci.config import DecoderSettings
@@ -92,8 +98,8 @@ class Assessment:
         Number of this look; the same as of the look before where that spent nothing.
     spent : float
         Error probability that this look has spent.
-    spelled : tuple of int
-        Right and all selections that were spelled; undone ones are errors.
+    n_spelled, n_undone : int
+        Selections that were spelled, and errors among them: those undone.
     forecast : Forecast or None
     """
 
@@ -104,7 +110,8 @@ class Assessment:
     phase_locking: PhaseLocking | None
     look: int
     spent: float
-    spelled: tuple[int, int]
+    n_spelled: int
+    n_undone: int
     forecast: Forecast | None
 
     @property
@@ -122,9 +129,11 @@ class Assessment:
     def lines(self) -> list[str]:
         """What there is to say, one sentence a line."""
         lines = [str(score) for score in self.scores]
-        right, n = self.spelled
-        if n:
-            lines.append(f"spelled: {right} of {n} selections stood, the others were undone")
+        if self.n_spelled:
+            lines.append(
+                f"spelled: {self.n_spelled - self.n_undone} of {self.n_spelled} selections right, "
+                "the others were undone"
+            )
         if self.phase_locking is not None:
             lines.append(str(self.phase_locking))
         lines.append(self.reason)
@@ -156,7 +165,8 @@ def assess(
     Parameters
     ----------
     rungs : mapping of kind to DecoderSettings
-        From the lowest to the highest.
+        From the lowest to the highest; the lowest is judged as it is before training,
+        if it is in use.
     current : str
         Kind in use, one of `rungs`.
     selections : Selections
@@ -175,7 +185,8 @@ def assess(
     seed : int
         Of what is drawn at random.
     """
-    above = list(rungs)[list(rungs).index(current) + 1 :]
+    first, *_ = kinds = list(rungs)
+    above = kinds[kinds.index(current) + 1 :]
     locking = None
     if any(needs_phase_locking(rungs[kind]) for kind in above):
         cued = selections.cued
@@ -191,7 +202,8 @@ def assess(
             why_not[kind] = "needs phase-locked responses"
         else:
             try:
-                outcomes[kind] = cross_validate(rungs[kind], selections, evidence)
+                found = as_it_is(rungs[kind], selections, evidence) if kind == first else None
+                outcomes[kind] = found or cross_validate(rungs[kind], selections, evidence)
             except ValueError as error:
                 why_not[kind] = f"cannot be judged yet: {error}"
     in_use = outcomes.get(current)
@@ -216,7 +228,7 @@ def assess(
         predicted = forecast(rungs[best], selections, evidence, in_use)
     return Assessment(
         current, chosen, _reason(told, current, chosen, candidates, p, level), scores, locking,
-        look, spent, selections.spelled, predicted,
+        look, spent, selections.n_spelled, selections.n_undone, predicted,
     )  # fmt: skip
 
 

@@ -109,6 +109,19 @@ def folds(selections: Selections) -> list[NDArray[np.bool_]]:
     return [selections.cued & np.isin(selections.blocks, part) for part in parts]
 
 
+def as_it_is(
+    settings: DecoderSettings, selections: Selections, evidence: Evidence
+) -> Outcomes | None:
+    """Judge every cued selection by a decoder that is in use without training; None: it isn't."""
+    decoder = settings.build(selections.info)
+    if not hasattr(decoder, "classes_"):
+        return None
+    X, sfreq = selections.X[selections.cued], selections.info.sfreq
+    labels, seconds = _decide(decoder, X, sfreq, evidence)
+    right = np.asarray(labels == selections.y[selections.cued], dtype=bool)
+    return Outcomes(right, seconds + GAZE_SHIFT_S, len(np.unique(selections.y)))
+
+
 def cross_validate(
     settings: DecoderSettings, selections: Selections, evidence: Evidence
 ) -> Outcomes:
@@ -122,8 +135,7 @@ def cross_validate(
     tests = folds(selections)
     if len(tests) < 2:
         raise ValueError("two blocks of cued selections are needed, to train and to judge")
-    trains = [selections.trainable & ~test for test in tests]
-    return judge(settings, selections, evidence, zip(trains, tests, strict=True))
+    return judge(settings, selections, evidence, ((~test, test) for test in tests))
 
 
 def judge(

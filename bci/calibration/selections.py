@@ -41,8 +41,7 @@ class Selections:
     y : array of str, shape (n,)
         What was wanted (cued), or decided (spelled).
     cued : array of bool, shape (n,)
-    undone : array of bool, shape (n,)
-        Spelled and taken back.
+        The others were spelled, and confirmed.
     blocks : array of int, shape (n,)
         Selections of one block are trained on together, or judged together.
     onsets_s : array, shape (n,)
@@ -51,28 +50,20 @@ class Selections:
         The processed stream.
     processing : tuple of dict
         The chain's settings and coefficients.
+    n_spelled, n_undone : int
+        All selections that were spelled, also those that there is nothing to learn
+        from, and those of them that were taken back.
     """
 
     X: FloatArray = field(repr=False)
     y: NDArray[np.str_] = field(repr=False)
     cued: NDArray[np.bool_] = field(repr=False)
-    undone: NDArray[np.bool_] = field(repr=False)
     blocks: NDArray[np.int64] = field(repr=False)
     onsets_s: FloatArray = field(repr=False)
     info: StreamInfo
     processing: tuple[dict[str, Any], ...] = field(default=(), repr=False)
-
-    @property
-    def trainable(self) -> NDArray[np.bool_]:
-        """Those with a label to learn from."""
-        trainable: NDArray[np.bool_] = self.cued | ~self.undone
-        return trainable
-
-    @property
-    def spelled(self) -> tuple[int, int]:
-        """Right ones among those spelled, and all of them; undone ones are errors."""
-        spelled = ~self.cued
-        return int((spelled & ~self.undone).sum()), int(spelled.sum())
+    n_spelled: int = 0
+    n_undone: int = 0
 
     def cued_blocks(self) -> list[int]:
         """Numbers of the blocks with cued selections, in order."""
@@ -108,7 +99,7 @@ def cued_selections(
     n = len(y)
     labels = np.asarray(y, dtype=str)
     return Selections(
-        X, labels, np.ones(n, bool), np.zeros(n, bool), blocks_of(labels.tolist()),
+        X, labels, np.ones(n, bool), blocks_of(labels.tolist()),
         np.asarray(onsets_s, np.float64), info,
     )  # fmt: skip
 
@@ -122,9 +113,9 @@ def gather(
     """Selections of a session, from its recording, event log and decisions.
 
     A window opens at each marker that opens one live. One whose label was cued is
-    cued. One without a cue was spelled: its decision is its label if it rests on as
-    many samples as are trained on, and the letter is undone if feedback said so. The
-    newest spelled letter waits, for it may still be undone.
+    cued. One without a cue was spelled, and undone if feedback said that its decision
+    was wrong. Otherwise its decision is its label, if it rests on as many samples as are
+    trained on. The newest spelled letter waits, for it may still be undone.
 
     Raises
     ------
@@ -143,14 +134,17 @@ def gather(
     cues = {(o.onset, o.value): o.label for o in labelled(markers, config.labels, openers)}
     letters = _letters(log, decisions)
     rows = []
+    n_spelled = n_undone = 0
     for (onset, value), cut in marked_windows(pipeline, recording):
         if cut.data is None or (onset, value) not in cues:
             continue
         label, spelled = cues[onset, value], letters.get(cut.first)
         if label is not None:
-            rows.append((cut.data, label, True, False, onset))
-        elif spelled is not None and spelled.last >= cut.last:
-            rows.append((cut.data, spelled.label, False, spelled.undone, onset))
+            rows.append((cut.data, label, True, onset))
+        elif spelled is not None:
+            n_spelled, n_undone = n_spelled + 1, n_undone + spelled.undone
+            if spelled.last >= cut.last and not spelled.undone:
+                rows.append((cut.data, spelled.label, False, onset))
     n_channels, n_times = pipeline.info.n_channels, pipeline.cutter.length
     labels = [row[1] for row in rows]
     cued = np.array([row[2] for row in rows], dtype=bool)
@@ -161,11 +155,12 @@ def gather(
         np.stack([row[0] for row in rows]) if rows else np.empty((0, n_channels, n_times)),
         np.array(labels, dtype=str),
         cued,
-        np.array([row[3] for row in rows], dtype=bool),
         blocks,
-        np.array([row[4] for row in rows], dtype=np.float64) / recording.info.sfreq,
+        np.array([row[3] for row in rows], dtype=np.float64) / recording.info.sfreq,
         pipeline.info,
         describe_processing(config.processing, pipeline.chain.stages),
+        n_spelled,
+        n_undone,
     )
 
 

@@ -15,7 +15,7 @@ from bci import config
 from bci.calibration.climb import climb, rungs_of
 from bci.calibration.forecast import Forecast, learning_curve
 from bci.calibration.ladder import Ladder, assess
-from bci.calibration.outcomes import Evidence, cross_validate, folds
+from bci.calibration.outcomes import Evidence, as_it_is, cross_validate, folds
 from bci.calibration.selections import Selections, blocks_of, gather
 from bci.config import DecoderSettings
 from bci.errors import ConfigError
@@ -71,8 +71,8 @@ class LockedSettings(ToySettings):
     decoder: ClassVar[type[Sure]] = Locked
 
 
-def selections(n_blocks=6, spelled=(), undone=(), seed=0):
-    """Blocks of cued selections, then spelled ones with these labels."""
+def selections(n_blocks=6, spelled=(), seed=0):
+    """Blocks of cued selections, then confirmed ones with these labels."""
     cued_labels = list(LABELS) * n_blocks
     labels = [*cued_labels, *spelled]
     rng = np.random.default_rng(seed)
@@ -81,7 +81,7 @@ def selections(n_blocks=6, spelled=(), undone=(), seed=0):
     X[:, 0, 1] = rng.random(len(labels))
     cued = np.arange(len(labels)) < len(cued_labels)
     return Selections(
-        X, np.array(labels), cued, np.array([False] * len(cued_labels) + list(undone), dtype=bool),
+        X, np.array(labels), cued,
         np.concatenate([blocks_of(cued_labels), 100 + np.arange(len(spelled))]),
         3.0 * np.arange(len(labels)), StreamInfo("toy", 100.0, ("Oz",), ("eeg",)),
     )  # fmt: skip
@@ -99,14 +99,13 @@ def test_the_nth_of_a_label_is_in_block_n():
 
 
 def test_cued_ones_are_judged_and_confirmed_ones_train_too():
-    some = selections(3, spelled=["a", "b", "c"], undone=[False, True, False])
+    some = selections(3, spelled=["a", "c"])
     Sure.trained.clear()
     found = cross_validate(ToySettings(), some, EVIDENCE)
     assert len(found.right) == 12
     assert found.seconds.tolist() == [1.5] * 12
-    for trained in Sure.trained:  # two blocks, and the two letters that stood
+    for trained in Sure.trained:  # two blocks, and the letters
         assert sorted(trained) == sorted([*LABELS, *LABELS, "a", "c"])
-    assert some.spelled == (2, 3)  # the undone one is an error
     assert some.minutes_per_block() == pytest.approx(0.2)
 
 
@@ -288,17 +287,18 @@ def test_selections_of_a_session():
     made += [decided(8, "x"), decided(9, "x"), decided(10, None), decided(11, "y")]
     log = [Feedback(4000, 9, False)]
     found = gather(session(), recorded(), log, made)
-    assert found.y.tolist() == ["x", "y"] * 4 + ["x", "x"]
-    assert found.cued.tolist() == [True] * 8 + [False] * 2
-    assert found.undone.tolist() == [False] * 9 + [True]
+    assert found.y.tolist() == ["x", "y"] * 4 + ["x"]
+    assert found.cued.tolist() == [True] * 8 + [False]
+    assert (found.n_spelled, found.n_undone) == (2, 1)
     assert found.blocks[:8].tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
-    assert len(set(found.blocks)) == 6
+    assert len(set(found.blocks)) == 5
     assert found.onsets_s[:2].tolist() == [0.5, 2.5]
-    assert found.X.shape == (10, 2, 200)
+    assert found.X.shape == (9, 2, 200)
     confirmed = gather(session(), recorded(), [*log, Feedback(5000, 11, True)], made)
     assert confirmed.y.tolist()[-1] == "y"
     early = [*made[:8], decided(8, "x", 120), decided(9, "x"), decided(11, "y")]
-    assert len(gather(session(), recorded(), log, early).y) == 9
+    short = gather(session(), recorded(), log, early)
+    assert (len(short.y), short.n_spelled, short.n_undone) == (8, 2, 1)  # but it counts
 
 
 def test_the_command_tells_and_trains(tmp_path):
@@ -346,6 +346,21 @@ def test_a_rung_by_its_kind_shares_the_decoders_settings():
 def test_a_ladder_that_cannot_stand_is_refused(changes, said):
     with pytest.raises(ConfigError, match=said):
         session(**changes)
+
+
+def test_the_first_rung_is_judged_as_it_is_in_use():
+    """FBCCA before calibration is less sure, so that it takes longer."""
+    growing = Evidence((0.5, 0.75, 1.0), 0.2)
+    some = gather(session(), recorded(), [], [])
+    known = rungs_of(session())
+    found = as_it_is(known["fbcca"], some, growing)
+    assert found.right.all()
+    assert as_it_is(known["trca"], some, growing) is None
+    calibrated = cross_validate(known["fbcca"], some, growing)
+    assert calibrated.right.all()
+    assert calibrated.seconds.mean() < found.seconds.mean()
+    judged = assess(known, "fbcca", some, growing, HZ, foresee=False)
+    assert judged.scores[0].seconds == found.seconds.mean()
 
 
 def test_what_is_no_ladder_is_told():

@@ -144,7 +144,7 @@ class Assessment:
 
 def needs_phase_locking(settings: DecoderSettings) -> bool:
     """Whether a decoder's responses must begin at the same phase in every trial."""
-    return bool(getattr(getattr(settings, "decoder", None), "needs_phase_locking", False))
+    return bool(getattr(getattr(settings, "decoder", None), "locked", False))
 
 
 def assess(

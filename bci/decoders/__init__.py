@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from bci.decoders.band_power import BandPower
     from bci.decoders.cca import CCA, FBCCA
     from bci.decoders.ecca import ExtendedCCA
-    from bci.decoders.mscca import MultiStimulusCCA
     from bci.decoders.extended_covariance import ExtendedCovariance
+    from bci.decoders.mscca import MultiStimulusCCA
     from bci.decoders.offset_fbcca import OffsetFBCCA
     from bci.decoders.riemann import MDM, TangentSpaceLR
     from bci.decoders.tdca import TDCA

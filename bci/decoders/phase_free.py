@@ -54,8 +54,8 @@ class PhaseFree(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     kind: ClassVar[str]
     any_length: ClassVar[bool] = True
-    #: Whether the responses must begin at the same phase in every trial.
-    needs_phase_locking: ClassVar[bool] = False
+    #: Windows may start anywhere after the flicker's onset: there is no template.
+    locked: ClassVar[bool] = False
 
     sfreq: float
     frequencies: Mapping[Any, float]

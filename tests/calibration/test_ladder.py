@@ -32,7 +32,7 @@ class Sure(ClassifierMixin, BaseEstimator):
     It takes the label from the window, so that its share of right ones is known.
     """
 
-    needs_phase_locking: ClassVar[bool] = False
+    locked: ClassVar[bool] = False
     trained: ClassVar[list[Any]] = []
 
     def __init__(self, share=1.0, least=1, per_trial=0.0):
@@ -53,7 +53,7 @@ class Sure(ClassifierMixin, BaseEstimator):
 
 
 class Locked(Sure):
-    needs_phase_locking: ClassVar[bool] = True
+    locked: ClassVar[bool] = True
 
 
 class ToySettings(DecoderSettings):

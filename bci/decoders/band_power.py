@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
+from bci.decoders.filterbank import FilterBank
 from bci.decoders.phase_free import Learned, PhaseFree, PhaseFreeSettings
 from bci.types import FloatArray
 
@@ -28,7 +29,7 @@ class BandPower(PhaseFree):
 
     Parameters
     ----------
-    sfreq, frequencies, n_harmonics, C, channels
+    sfreq, frequencies, n_harmonics, C, high_hz, channels
         As in `bci.decoders.ExtendedCovariance`.
     """
 
@@ -41,17 +42,19 @@ class BandPower(PhaseFree):
         n_harmonics: int = 2,
         *,
         C: float = 1.0,
+        high_hz: float = 90.0,
         channels: Sequence[int] | None = None,
     ) -> None:
         self.sfreq = sfreq
         self.frequencies = frequencies
         self.n_harmonics = n_harmonics
         self.C = C
+        self.high_hz = high_hz
         self.channels = channels
 
-    def _shortest(self) -> int:
+    def _shortest(self, n_channels: int, bank: FilterBank) -> int:
         """As long as the bins below the lowest frequency lie above 0 Hz."""
-        return int(np.ceil((N_NEIGHBOURS + 1) * self.sfreq / min(self._centres())))
+        return int(np.ceil((N_NEIGHBOURS + 1) * self.sfreq / min(bank.frequencies)))
 
     def _measure(self, windows: FloatArray) -> FloatArray:
         """Log ratios, shape (n_windows, n_channels * n_frequencies)."""

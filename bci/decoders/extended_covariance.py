@@ -23,6 +23,7 @@ from pyriemann.tangentspace import TangentSpace
 from scipy import signal
 
 from bci.decoders.covariance import oas, sample_covariances, signal_subspace
+from bci.decoders.filterbank import FilterBank
 from bci.decoders.phase_free import Learned, PhaseFree, PhaseFreeSettings
 from bci.types import FloatArray
 
@@ -51,9 +52,11 @@ class ExtendedCovariance(PhaseFree):
         (rest) may be among them.
     n_harmonics : int
         Bands around so many multiples of each frequency; fewer where not all of
-        them lie below half the sampling rate for every class.
+        them fit for every class.
     C : float
         Inverse strength of the L2 penalty.
+    high_hz : float
+        What harmonics must stay below; at most 0.9 of half the sampling rate.
     channels : sequence of int or None
         Which channels of the windows to use; None: all.
     """
@@ -67,15 +70,17 @@ class ExtendedCovariance(PhaseFree):
         n_harmonics: int = 2,
         *,
         C: float = 1.0,
+        high_hz: float = 90.0,
         channels: Sequence[int] | None = None,
     ) -> None:
         self.sfreq = sfreq
         self.frequencies = frequencies
         self.n_harmonics = n_harmonics
         self.C = C
+        self.high_hz = high_hz
         self.channels = channels
 
-    def _shortest(self) -> int:
+    def _shortest(self, n_channels: int, bank: FilterBank) -> int:
         return max(4 * ORDER + 2, round(0.1 * self.sfreq))
 
     def _measure(self, windows: FloatArray) -> FloatArray:

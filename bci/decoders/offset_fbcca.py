@@ -22,6 +22,7 @@ from scipy.optimize import minimize
 from scipy.special import logsumexp, softmax
 
 from bci.decoders.cca import FBCCA
+from bci.decoders.filterbank import FilterBank
 from bci.decoders.phase_free import Learned, PhaseFree, PhaseFreeSettings
 from bci.types import FloatArray
 
@@ -31,7 +32,7 @@ class OffsetFBCCA(PhaseFree):
 
     Parameters
     ----------
-    sfreq, frequencies, n_harmonics, n_bands, channels
+    sfreq, frequencies, n_harmonics, n_bands, high_hz, channels
         As in `bci.decoders.FBCCA`.
     C : float
         Variance of the offsets' prior, in log-odds squared.
@@ -47,6 +48,7 @@ class OffsetFBCCA(PhaseFree):
         n_bands: int = 5,
         *,
         C: float = 1.0,
+        high_hz: float = 90.0,
         channels: Sequence[int] | None = None,
     ) -> None:
         self.sfreq = sfreq
@@ -54,26 +56,22 @@ class OffsetFBCCA(PhaseFree):
         self.n_harmonics = n_harmonics
         self.n_bands = n_bands
         self.C = C
+        self.high_hz = high_hz
         self.channels = channels
 
     def _scorer(self) -> FBCCA:
-        return FBCCA(self.sfreq, self.frequencies, self.n_harmonics, self.n_bands)
+        hz: Any = self.frequencies
+        return FBCCA(self.sfreq, hz, self.n_harmonics, self.n_bands, high_hz=self.high_hz)
 
-    def _check_parameters(self) -> None:
-        super()._check_parameters()
-        self._scorer()._design()
+    def _shortest(self, n_channels: int, bank: FilterBank) -> int:
+        return self._scorer()._shortest(n_channels, bank)
 
     def _check_classes(self, classes: NDArray[Any]) -> None:
-        if set(classes.tolist()) != set(self.frequencies):
+        if classes.tolist() != self._labels():
             raise ValueError(
                 f"y holds {classes.tolist()}, OffsetFBCCA needs windows of each of "
-                f"{sorted(self.frequencies)}, and of no other class"
+                f"{self._labels()}, and of no other class"
             )
-
-    def _shortest(self) -> int:
-        n_channels = self.n_channels_ if self.channels is None else len(self.channels)
-        scorer = self._scorer()
-        return scorer._shortest(n_channels, scorer._design())
 
     def _measure(self, windows: FloatArray) -> FloatArray:
         """Scores of FBCCA, shape (n_windows, n_classes)."""

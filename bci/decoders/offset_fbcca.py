@@ -82,12 +82,14 @@ class OffsetFBCCA(PhaseFree):
         error = 1.0 / (n + 2)  # the rule of succession: a few trials give no certainty
         targets = np.full(measured.shape, error / (n_classes - 1))
         targets[np.arange(n), codes] = 1.0 - error
+        # which targets were cued more often says nothing about what will be wanted
+        weights = (n / (n_classes * np.bincount(codes, minlength=n_classes)))[codes]
 
         def loss(parameters: FloatArray) -> tuple[float, FloatArray]:
             slope, offsets = np.exp(parameters[0]), parameters[1:]
             logits = slope * measured + offsets
-            missed = softmax(logits, axis=1) - targets
-            value = float(np.sum(logsumexp(logits, axis=1)) - np.sum(targets * logits))
+            missed = weights[:, None] * (softmax(logits, axis=1) - targets)
+            value = float(weights @ (logsumexp(logits, axis=1) - np.sum(targets * logits, axis=1)))
             value += float(offsets @ offsets) / (2 * self.C)
             slopes = slope * np.sum(missed * measured)
             return value, np.concatenate([[slopes], missed.sum(axis=0) + offsets / self.C])

@@ -130,7 +130,9 @@ class PhaseFree(SSVEPDecoder):
     def _fit_weights(self, measured: FloatArray, codes: NDArray[np.intp]) -> dict[str, FloatArray]:
         learned = self._learn(measured)
         features = self._features(measured, learned)
-        regression = LogisticRegression(C=self.C, max_iter=1000).fit(features, codes)
+        # balanced: which targets were cued more often says nothing about what will be wanted
+        regression = LogisticRegression(C=self.C, class_weight="balanced", max_iter=1000)
+        regression.fit(features, codes)
         coef, intercept = regression.coef_, regression.intercept_
         if len(coef) == 1:  # two classes: the log-odds of the second
             coef, intercept = (np.concatenate([0 * part, part]) for part in (coef, intercept))

@@ -27,7 +27,7 @@ NEEDED: dict[str, dict[str, Any]] = {
         kind: {"frequencies_hz": [13, 17], "bands": 1, "harmonics": 1}
         for kind in ("offset_fbcca", "ecca", "mscca", "tdca")
     },
-    "extended_covariance": {"frequencies_hz": [13, 17], "harmonics": 1},
+    "extended_covariance": {"frequencies_hz": [13, 17]},
     "band_power": {"frequencies_hz": [13, 17]},
 }
 HZ = ("13 Hz", "17 Hz")

@@ -46,7 +46,7 @@ def test_extended_covariance_equals_the_tangent_space_of_its_bands():
             np.array([oas(signal.sosfiltfilt(sos, w, padlen=15).T)[0] for w in windows])
             for windows in (X, new)
         ]
-        tangent = TangentSpace(metric="riemann").fit(sets[0])
+        tangent = TangentSpace(metric={"mean": "logeuclid", "map": "riemann"}).fit(sets[0])
         features.append([tangent.transform(covariances) for covariances in sets])
     train, test = (np.hstack([band[k] for band in features]) for k in (0, 1))
     expected = LogisticRegression(max_iter=1000).fit(train, y)

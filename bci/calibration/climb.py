@@ -7,7 +7,6 @@ live can be decided again from the files, and is the same.
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Callable, Collection
 from pathlib import Path
 
@@ -15,9 +14,10 @@ from bci import eventlog
 from bci.calibration.ladder import Assessment, RungScore, assess
 from bci.calibration.outcomes import Evidence
 from bci.calibration.selections import Selections, gather
+from bci.calibration.training import LabelledWindows, fit
 from bci.config import Config, DecoderSettings
 from bci.decoders.artifact import Manifest, save
-from bci.decoders.manifest import Score, training_hash
+from bci.decoders.manifest import Score
 from bci.errors import ConfigError, ModelError, RecordingError
 from bci.playback import log_beside
 from bci.recording.layout import beside
@@ -95,8 +95,8 @@ def climb(
     )
     report(_described(selections))
     assessment = assess(
-        rungs, current or start, selections, Evidence.of(config), frequencies_of(rungs[start]),
-        look=look, alpha=config.ladder.alpha, held=held,
+        rungs, current or start, selections, Evidence.of(config, selections.info.sfreq),
+        frequencies_of(rungs[start]), look=look, alpha=config.ladder.alpha, held=held,
     )  # fmt: skip
     for line in assessment.lines():
         report(line)
@@ -116,23 +116,20 @@ def _described(selections: Selections) -> str:
 
 
 def _train(
-    config: Config, settings: DecoderSettings, selections: Selections, assessment: Assessment,
+    config: Config,
+    settings: DecoderSettings,
+    selections: Selections,
+    assessment: Assessment,
     out: Path,
-) -> Manifest:  # fmt: skip
-    """Train on all there is to learn from, and save."""
-    X, y = selections.X, selections.y
-    fitted = settings.build(selections.info).fit(X, y)
-    (score,) = (s for s in assessment.scores if s.rung == settings.kind)
-    manifest = Manifest(
-        ch_names=selections.info.ch_names,
-        sfreq=selections.info.sfreq,
-        processing=selections.processing,
-        window=config.window.model_dump(mode="json"),
-        training_sha256=training_hash(X, y),
-        n_trials=dict(sorted(Counter(y.tolist()).items())),
-        scores=(_in_manifest(score),),
+) -> Manifest:
+    """Train on all there is to learn from, with a stopping rule where one applies, and save."""
+    windows = LabelledWindows(
+        selections.X, selections.y, selections.info, selections.processing, n_rejected=0
     )
-    return save(fitted, manifest, out)
+    fitted, manifest = fit(config.model_copy(update={"decoder": settings}), windows)
+    (score,) = (s for s in assessment.scores if s.rung == settings.kind)
+    scores = (*manifest.scores, _in_manifest(score))
+    return save(fitted, manifest.model_copy(update={"scores": scores}), out)
 
 
 def _in_manifest(score: RungScore) -> Score:

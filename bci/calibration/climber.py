@@ -23,12 +23,16 @@ from bci.config import Config
 from bci.decoders import Decoder
 from bci.decoders.artifact import Manifest, ModelSettings, load_decoder, save
 from bci.decoders.manifest import describe_processing
+from bci.decoders.stopping import StoppingRule
 from bci.errors import BciError, ConfigError
 from bci.pipeline import Pipeline
 from bci.recording.run import RunRecorder
 from bci.types import DecoderSwap, Marker
 
 log = logging.getLogger(__name__)
+
+#: What a selection is decided by: decoder, its name, and when it stops.
+Choice = tuple[Decoder, str, StoppingRule | None]
 
 #: Cued blocks before the first look: two to train on, one to judge.
 FEWEST_BLOCKS = 3
@@ -59,11 +63,11 @@ class Climber:
         )
         assert pipeline.decoder is not None
         self._ladder = Ladder(list(rungs_of(config)))
-        self._models: dict[str, tuple[Decoder, str]] = {}
+        self._models: dict[str, Choice] = {}
         self._first: Decoder = pipeline.decoder
         self._worker = CommandWorker("comparing decoders")
         self._lock = threading.Lock()  # of what follows, and of the ladder
-        self._next: tuple[Decoder, str] | None = None
+        self._next: Choice | None = None
         self._last: dict[str, Any] | None = None
         self._ended = False
         # what the decode thread counts
@@ -192,7 +196,7 @@ class Climber:
             except ValueError as error:
                 raise ConfigError(str(error)) from error
             if rung not in self._models:
-                self._models[rung] = self._first, self._keep_first()
+                self._models[rung] = self._first, self._keep_first(), None
             self._next = self._models[rung]
         log.info("ladder: %s is rolled back; %s decides from the next selection on", left, rung)
 

@@ -12,11 +12,10 @@ from sklearn.base import clone
 
 from bci.calibration.selections import Selections
 from bci.config import Config, DecoderSettings
-from bci.metrics import accuracy_interval, itr
+from bci.metrics import GAZE_SHIFT_S, accuracy_interval, itr
 from bci.types import FloatArray
+from bci.windows import look_lengths
 
-#: Gaze shift between two selections that is counted in the transfer rate, seconds.
-GAZE_SHIFT_S = 0.5
 #: Blocks are put together beyond so many folds.
 MAX_FOLDS = 8
 N_DRAWS = 2000
@@ -28,24 +27,25 @@ class Evidence:
 
     Attributes
     ----------
-    lengths_s : tuple of float
-        Window lengths in the order in which they are tried, seconds.
+    looks : tuple of int
+        Window lengths in the order in which they are tried, samples.
     target_error : float or None
         Decide as soon as the posterior promises a smaller error; None: at the end.
     """
 
-    lengths_s: tuple[float, ...]
+    looks: tuple[int, ...]
     target_error: float | None = None
 
     @classmethod
-    def of(cls, config: Config) -> Evidence:
-        """As the session decides: at the longest window, or as soon as it is sure."""
-        window, decision = config.window, config.decision
+    def of(cls, config: Config, sfreq: float) -> Evidence:
+        """As the session decides: at the longest window, or as soon as it is sure.
+
+        `sfreq` is that of the processed stream, Hz.
+        """
+        looks, decision = look_lengths(config.window, sfreq), config.decision
         if decision.kind != "dynamic":
-            return cls((window.length_s,))
-        n = int(np.ceil(round((window.length_s - window.min_s) / window.hop_s, 9)))
-        growing = window.min_s + window.hop_s * np.arange(n)
-        return cls((*np.round(growing, 6).tolist(), window.length_s), decision.target_error)
+            return cls(looks[-1:])
+        return cls(looks, decision.target_error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,15 +173,13 @@ def _decide(
     """Labels, and seconds of evidence that they rest on."""
     labels, seconds = np.empty(len(X), dtype=object), np.empty(len(X))
     waiting = np.arange(len(X))
-    lengths = evidence.lengths_s if evidence.target_error is not None else evidence.lengths_s[-1:]
-    for length_s in lengths:
-        n_times = min(X.shape[2], round(length_s * sfreq))
+    for n_times in evidence.looks:
         proba = decoder.predict_proba(X[waiting, :, :n_times])
         sure = proba.max(axis=1) >= 1.0 - (evidence.target_error or 0.0)
-        if length_s == lengths[-1]:
+        if n_times == evidence.looks[-1]:
             sure[:] = True
         labels[waiting[sure]] = np.asarray(decoder.classes_)[proba.argmax(axis=1)[sure]]
-        seconds[waiting[sure]] = length_s
+        seconds[waiting[sure]] = n_times / sfreq
         waiting = waiting[~sure]
         if not len(waiting):
             break

@@ -23,7 +23,7 @@ from bci.sources.files import Recording
 from bci.types import Feedback, RawMarker, StreamInfo
 
 LABELS = ("a", "b", "c", "d")
-EVIDENCE = Evidence((1.0,))
+EVIDENCE = Evidence((100,))
 
 
 class Sure(ClassifierMixin, BaseEstimator):
@@ -123,11 +123,11 @@ def test_evidence_grows_until_it_is_enough():
         "window: {kind: growing, min_s: 0.5, hop_s: 0.2, length_s: 1.0}\n"
         "decision: {kind: dynamic, target_error: 0.2}"
     )
-    evidence = Evidence.of(session)
-    assert evidence == Evidence((0.5, 0.7, 0.9, 1.0), 0.2)
+    evidence = Evidence.of(session, 100.0)
+    assert evidence == Evidence((50, 70, 90, 100), 0.2)
     some = selections(3)
     assert set(cross_validate(ToySettings(), some, evidence).seconds) == {1.0}  # sure at once
-    never = Evidence((0.5, 0.7, 0.9, 1.0), 0.01)
+    never = Evidence((50, 70, 90, 100), 0.01)
     assert set(cross_validate(ToySettings(), some, never).seconds) == {1.5}
 
 
@@ -350,7 +350,7 @@ def test_a_ladder_that_cannot_stand_is_refused(changes, said):
 
 def test_the_first_rung_is_judged_as_it_is_in_use():
     """FBCCA before calibration is less sure, so that it takes longer."""
-    growing = Evidence((0.5, 0.75, 1.0), 0.2)
+    growing = Evidence((100, 150, 200), 0.2)
     some = gather(session(), recorded(), [], [])
     known = rungs_of(session())
     found = as_it_is(known["fbcca"], some, growing)

@@ -44,7 +44,9 @@ def person(number):
     paths = sorted((DATA / f"subject{number:02d}").glob("*_raw.fif"))
     parts = [collect(session, load_recording(path)) for path in paths]
     X, y = np.concatenate([p.X for p in parts]), np.concatenate([p.y for p in parts])
-    return cued_selections(X, y, np.arange(len(y)) * 8.0, parts[0].info), Evidence.of(session)
+    return cued_selections(X, y, np.arange(len(y)) * 8.0, parts[0].info), Evidence.of(
+        session, parts[0].info.sfreq
+    )
 
 
 def without(selections, test):

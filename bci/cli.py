@@ -500,7 +500,7 @@ def benchmark(
 
     A run that was stopped goes on where it stopped; what is unchanged is not repeated.
 
-    Example: [bold]bci benchmark configs/benchmark_simulated.yaml --out results[/bold]
+    Example: [bold]bci benchmark configs/benchmark/simulated.yaml --out results[/bold]
     """
     from bci.benchmark import main
 

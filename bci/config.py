@@ -98,7 +98,7 @@ def _part(family: registry.Family) -> Any:
         if cls is None:
             raise ValueError(
                 f"unknown {family} kind '{value['kind']}'"
-                f"{_did_you_mean(str(value['kind']), registry.kinds(family))}"
+                f"{did_you_mean(str(value['kind']), registry.kinds(family))}"
             )
         return cls.model_validate(value)
 
@@ -374,7 +374,7 @@ def load(path: str | Path, overrides: Iterable[str] = ()) -> Config:
 
 def loads(text: str, name: str = "configuration", overrides: Iterable[str] = ()) -> Config:
     """As `load`, from a string; `name` stands in the messages."""
-    node, data = _parse(text, name)
+    node, data = parse_yaml(text, name)
     if not isinstance(data, dict):
         raise ConfigError(f"{name}: expected keys such as 'source:', found {type(data).__name__}")
     for override in overrides:
@@ -385,14 +385,14 @@ def loads(text: str, name: str = "configuration", overrides: Iterable[str] = ())
     if mistakes:
         raise ConfigError(
             "\n".join(
-                f"{name}:{_line(node, (*where, *e['loc']))}: {_explain(e, where, cls)}"
+                f"{name}:{line_of(node, (*where, *e['loc']))}: {explain(e, where, cls)}"
                 for where, e, cls in mistakes
             )
         )
     return Config.model_validate(data)
 
 
-def _parse(text: str, name: str) -> tuple[yaml.Node | None, Any]:
+def parse_yaml(text: str, name: str) -> tuple[yaml.Node | None, Any]:
     """YAML as its nodes, which know their lines, and as data."""
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
@@ -500,16 +500,18 @@ def _inside(loc: Place, mistakes: list[Any]) -> bool:
     return any(where and loc[: len(where)] == where for where, _, _ in mistakes)
 
 
-def _did_you_mean(word: str, known: Iterable[str]) -> str:
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """The nearest known word as the end of a message, or all of them."""
     near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
     return f"; did you mean '{near[0]}'?" if near else f"; known are: {', '.join(sorted(known))}"
 
 
-def _explain(error: Any, where: Place, cls: type[Settings]) -> str:
+def explain(error: Any, where: Place, cls: type[Settings]) -> str:
+    """One of pydantic's errors as a line: the key, what is wrong with it, what to do."""
     loc = error["loc"]
     key = ".".join(str(part) for part in (*where, *loc))
     if error["type"] == "extra_forbidden":
-        return f"unknown key '{key}'{_did_you_mean(str(loc[-1]), _fields_at(cls, loc[:-1]))}"
+        return f"unknown key '{key}'{did_you_mean(str(loc[-1]), _fields_at(cls, loc[:-1]))}"
     if error["type"] == "missing":
         return f"'{key}' is missing"
     message = error["msg"].removeprefix("Value error, ")
@@ -540,7 +542,7 @@ def _models(annotation: Any) -> list[type[Settings]]:
     return [m for a in get_args(annotation) for m in _models(a)]
 
 
-def _line(node: yaml.Node | None, loc: tuple[Any, ...]) -> int:
+def line_of(node: yaml.Node | None, loc: tuple[Any, ...]) -> int:
     """Line (from 1) of the deepest node of `loc` that is in the file."""
     line = node.start_mark.line + 1 if node else 1
     for part in loc:

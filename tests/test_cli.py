@@ -21,7 +21,7 @@ from bci import cli, config, logs
 
 ROOT = Path(__file__).parents[1]
 DATA = ROOT.parent / "shared" / "data"
-CONFIGS = sorted(p for p in (ROOT / "configs").glob("*.yaml") if "benchmark" not in p.stem)
+CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
 EXO = ROOT / "configs" / "ssvep_exo.yaml"
 IMAGERY = ROOT / "configs" / "imagery.yaml"
 BROKEN = [DATA / "broken" / name for name in ("crlf-damaged.edf", "truncated.edf", "truncated.mat")]

@@ -10,7 +10,7 @@ from bci import config, registry
 from bci.errors import ConfigError
 
 FOLDER = Path(__file__).parent.parent / "configs"
-CONFIGS = sorted(p for p in FOLDER.glob("*.yaml") if not p.stem.startswith("benchmark"))
+CONFIGS = sorted(FOLDER.glob("*.yaml"))
 GOOD = "source: {kind: lsl}\n"
 
 

@@ -15,7 +15,7 @@
                        counts, outcome.py is the result, operating_point.py the threshold,
                        online.py the unit of work
     statistics.py      tests within and across data sets, as MOABB's; significance.py, chance.py
-    report.py          one HTML page and tables; report_*.py
+    report/            one HTML page and tables
     deploy.py          from a benchmark's winner to a model that `bci run` loads
     main.py            what `bci benchmark` does
 """

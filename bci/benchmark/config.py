@@ -180,7 +180,7 @@ def _dataset(value: Any) -> Any:
         raise ValueError(f"every data set needs a 'kind': one of {known}")
     cls = _find_dataset(str(value["kind"]))
     if cls is None:
-        hint = session_config._did_you_mean(str(value["kind"]), KINDS)
+        hint = session_config.did_you_mean(str(value["kind"]), KINDS)
         raise ValueError(f"unknown data set kind '{value['kind']}'{hint}")
     return cls.model_validate(value)
 
@@ -224,7 +224,7 @@ def load(path: str | Path) -> BenchmarkConfig:
 
 def loads(text: str, name: str = "benchmark") -> BenchmarkConfig:
     """As `load`, from a string; `name` stands in the messages."""
-    node, data = session_config._parse(text, name)
+    node, data = session_config.parse_yaml(text, name)
     if not isinstance(data, dict):
         raise ConfigError(f"{name}: expected keys such as 'datasets:', found {type(data).__name__}")
     mistakes = [m for where, cls, value in _parts(data) for m in _mistakes(where, cls, value)]
@@ -236,8 +236,8 @@ def loads(text: str, name: str = "benchmark") -> BenchmarkConfig:
     ]
     if mistakes:
         lines = (
-            f"{name}:{session_config._line(node, (*where, *error['loc']))}: "
-            f"{session_config._explain(error, where, cls)}"
+            f"{name}:{session_config.line_of(node, (*where, *error['loc']))}: "
+            f"{session_config.explain(error, where, cls)}"
             for where, error, cls in mistakes
         )
         raise ConfigError("\n".join(dict.fromkeys(lines)))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import platform
 from collections.abc import Iterable
 from contextlib import suppress
 from functools import lru_cache
@@ -57,18 +56,6 @@ def versions(packages: Iterable[str]) -> dict[str, str]:
         with suppress(PackageNotFoundError):
             found[name] = version(name)
     return found
-
-
-def environment() -> dict[str, str]:
-    """Machine, system and versions, for a report."""
-    packages = (*LIBRARIES, "mne", "joblib", "pandas", "neuroloop", "moabb", "braindecode", "torch")
-    return {
-        "python": platform.python_version(),
-        "system": platform.platform(),
-        "machine": platform.machine(),
-        "code": code_version(),
-        **versions(packages),
-    }
 
 
 def _files(sources: Iterable[str]) -> list[Path]:

@@ -91,7 +91,7 @@ def test_two_rows_are_never_mixed_up(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    sorted((Path(__file__).parents[2] / "configs").glob("benchmark_*.yaml")),
+    sorted((Path(__file__).parents[2] / "configs" / "benchmark").glob("*.yaml")),
     ids=lambda p: p.stem,
 )
 def test_shipped_benchmarks_are_valid(path: Path) -> None:

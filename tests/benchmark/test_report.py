@@ -11,24 +11,22 @@ import pandas as pd
 import pytest
 
 from bci.benchmark.report import write_report
-from bci.benchmark.report_confusion import count
-from bci.benchmark.report_curves import learning_curves, reliability, transfer_rates
-from bci.benchmark.report_data import colours, panels
-from bci.benchmark.report_intervals import (
+from bci.benchmark.report.confusion import count
+from bci.benchmark.report.curves import learning_curves, reliability, transfer_rates
+from bci.benchmark.report.data import colours, panels
+from bci.benchmark.report.intervals import (
     auc_interval,
-    beats_chance,
-    chance_band,
     mean_interval,
     rate_interval,
     score_interval,
 )
-from bci.benchmark.report_online import counts
-from bci.benchmark.report_rows import named, natural, prepare, rows_of
-from bci.benchmark.report_statistics import compared
-from bci.benchmark.report_svg import Scale, shorten
+from bci.benchmark.report.online import counts
+from bci.benchmark.report.rows import named, natural, prepare, rows_of
+from bci.benchmark.report.statistics import compared
+from bci.benchmark.report.svg import Scale, shorten
 from bci.benchmark.statistics import compare
 from bci.errors import BciError, ConfigError
-from bci.metrics import chance_bound, itr
+from bci.metrics import itr
 
 PIPELINES = {"MDM": 0.0, "FgMDM": 0.04, "TS+LR": 0.09, "CSP+LDA": 0.02, "FBCCA": -0.1}
 CONFIG = "name: local <all> & more\nseed: 42\n"
@@ -375,16 +373,6 @@ def test_windows_of_one_data_set_are_not_mixed():
     frame = pd.concat([scores("x", ["1"], window_s=w) for w in (1.0, 2.0)])
     titles = [found.title for found in panels(rows_of(prepare(frame)))]
     assert titles == ["x · within-session · 1 s windows", "x · within-session · 2 s windows"]
-
-
-def test_chance_band_and_bound_agree_with_the_exact_binomial():
-    for n, k in ((20, 4), (100, 4), (37, 2), (400, 40)):
-        bound = chance_bound(n, k)
-        assert beats_chance("accuracy", bound / n, 1 / k, 0, n)
-        assert not beats_chance("accuracy", (bound - 1) / n, 1 / k, 0, n)
-        low, high = chance_band("accuracy", 1 / k, 0, n)
-        guesses = np.random.default_rng(0).binomial(n, 1 / k, 20_000) / n
-        assert np.mean((guesses >= low) & (guesses <= high)) >= 0.945
 
 
 def test_auc_interval_covers_the_truth_and_never_leaves_0_to_1():

@@ -26,7 +26,7 @@ pytestmark = [
 
 def part(dataset: str, pipeline: str, evaluation: str) -> configs.BenchmarkConfig:
     """One line of the shipped benchmark of all local recordings."""
-    whole = configs.load(ROOT / "configs/benchmark_local.yaml")
+    whole = configs.load(ROOT / "configs/benchmark/local.yaml")
     settings = next(d for d in whole.datasets if d.name == dataset)
     found = next(e for e in whole.evaluations if e.kind == evaluation)
     return whole.model_copy(

@@ -1,7 +1,6 @@
 """Statistics of a benchmark against brute force, scipy, and (where installed) MOABB itself."""
 
 import itertools
-import json
 import math
 
 import numpy as np
@@ -10,7 +9,7 @@ import pytest
 from scipy import stats
 
 from bci import metrics
-from bci.benchmark.chance import by_subject, with_chance
+from bci.benchmark.chance import beats_chance, chance_band
 from bci.benchmark.significance import (
     bonferroni,
     effect_size,
@@ -285,31 +284,18 @@ def test_the_order_of_rows_does_not_matter():
 # --- chance --------------------------------------------------------------------------------------
 
 
-def test_chance_of_an_accuracy_is_binomial():
-    table = pd.DataFrame(
-        {
-            "score": [0.33, 0.32, 0.9, 0.9],
-            "metric": "accuracy",
-            "n_test": [100, 100, 0, np.nan],
-            "n_classes": 4,
-        }
-    )
-    found = with_chance(table)
-    assert found["chance_bound"][0] == metrics.chance_bound(100, 4) / 100 == 0.33
-    assert found["above_chance"].tolist() == [True, False, False, False]
-    low, high = found["chance_low"][0], found["chance_high"][0]
-    inside = stats.binom.cdf(100 * high, 100, 0.25) - stats.binom.cdf(100 * low - 1, 100, 0.25)
-    assert 0.95 <= inside < 0.97
-    assert found["chance_bound"].isna().tolist() == [False, False, True, True]
-
-
-@pytest.mark.parametrize("n", [1, 3, 7, 48, 200])
-@pytest.mark.parametrize("n_classes", [2, 3, 12])
-def test_the_bound_is_that_of_the_metrics(n, n_classes):
-    table = pd.DataFrame({"score": [1.0], "n_test": [n], "n_classes": [n_classes]})
-    assert with_chance(table)["chance_bound"][0] * n == pytest.approx(
-        metrics.chance_bound(n, n_classes)
-    )
+@pytest.mark.parametrize("n", [1, 3, 7, 48, 100, 200])
+@pytest.mark.parametrize("n_classes", [2, 3, 4, 12])
+def test_chance_of_an_accuracy_is_binomial(n, n_classes):
+    low, high = chance_band("accuracy", 1 / n_classes, 0, n)
+    law = stats.binom(n, 1 / n_classes)
+    assert law.cdf(round(n * high)) - law.cdf(round(n * low) - 1) >= 0.95
+    assert law.cdf(round(n * low) - 1) <= 0.025
+    assert law.sf(round(n * high)) <= 0.025
+    bound = metrics.chance_bound(n, n_classes)
+    assert not beats_chance("accuracy", (bound - 1) / n, 1 / n_classes, 0, n)
+    if bound <= n:
+        assert beats_chance("accuracy", bound / n, 1 / n_classes, 0, n)
 
 
 @pytest.mark.parametrize(("ones", "twos"), [(30, 30), (10, 50)])
@@ -317,24 +303,15 @@ def test_chance_of_an_auc_covers_what_guessing_gives(ones, twos):
     rng = np.random.default_rng(0)
     ranks = rng.random((4000, ones + twos)).argsort(axis=1).argsort(axis=1) + 1
     auc = (ranks[:, :ones].sum(axis=1) - ones * (ones + 1) / 2) / (ones * twos)
-    labels = json.dumps({"y_true": ["left"] * ones + ["right"] * twos})
-    table = pd.DataFrame(
-        {"score": [0.6], "metric": ["roc_auc"], "n_test": [ones + twos], "chance": [0.5],
-         "details": [labels]}
-    )  # fmt: skip
-    found = with_chance(table).iloc[0]
-    inside = np.mean((auc >= found["chance_low"]) & (auc <= found["chance_high"]))
-    assert inside == pytest.approx(0.95, abs=0.015)
-    assert np.mean(auc >= found["chance_bound"]) == pytest.approx(0.05, abs=0.015)
+    low, high = chance_band("roc_auc", 0.5, ones, ones + twos)
+    assert np.mean((auc >= low) & (auc <= high)) == pytest.approx(0.95, abs=0.015)
+    above = [beats_chance("roc_auc", a, 0.5, ones, ones + twos) for a in auc.tolist()]
+    assert np.mean(above) == pytest.approx(0.05, abs=0.015)
 
 
-def test_a_subjects_test_trials_add_up_over_folds_and_sessions():
-    table = frame(2, pipelines=("A",)).assign(n_test=10, n_classes=2, chance=0.5)
-    found = by_subject(table)
-    assert found["n_test"].tolist() == [60, 60]
-    assert found["n_sessions"].tolist() == [2, 2]
-    assert found["score"][0] == pytest.approx(table[table["subject"] == "00"]["score"].mean())
-    assert found["chance_bound"][0] == metrics.chance_bound(60, 2) / 60
+def test_without_test_trials_nothing_is_known_of_chance():
+    assert all(math.isnan(v) for v in chance_band("accuracy", 0.5, 0, 0))
+    assert not beats_chance("accuracy", 1.0, 0.5, 0, 0)
 
 
 # --- MOABB ---------------------------------------------------------------------------------------

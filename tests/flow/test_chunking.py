@@ -16,7 +16,7 @@ from bci.sources.simulated import SimulatedSettings
 from bci.types import Command, Gap, Marker, RawMarker, Samples, SourceState
 
 FOLDER = Path(__file__).parents[2] / "configs"
-CONFIGS = sorted(p for p in FOLDER.glob("*.yaml") if not p.stem.startswith("benchmark"))
+CONFIGS = sorted(FOLDER.glob("*.yaml"))
 GRAZ = ("FC3", "FC4", "C5", "C3", "C1", "Cz", "C2", "C4", "C6", "CP3", "CP4")
 
 

@@ -13,14 +13,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from bci.benchmark.report_intervals import (
-    Interval,
-    beats_chance,
-    chance_band,
-    mean_interval,
-    score_interval,
-)
-from bci.benchmark.report_rows import (
+from bci.benchmark.chance import Interval, beats_chance, chance_band
+from bci.benchmark.report.intervals import mean_interval, score_interval
+from bci.benchmark.report.rows import (
     CURVES,
     ONLINE,
     Row,

@@ -11,10 +11,10 @@ from functools import partial
 
 import numpy as np
 
-from bci.benchmark.report_data import Panel, colours, labels, subject_point
-from bci.benchmark.report_intervals import mean_interval
-from bci.benchmark.report_rows import CURVES, ONLINE, Row, grouped, known, scored, spoken
-from bci.benchmark.report_svg import N_COLOURS, Figure, Scale, shorten
+from bci.benchmark.report.data import Panel, colours, labels, subject_point
+from bci.benchmark.report.intervals import mean_interval
+from bci.benchmark.report.rows import CURVES, ONLINE, Row, grouped, known, scored, spoken
+from bci.benchmark.report.svg import N_COLOURS, Figure, Scale, shorten
 from bci.metrics import accuracy_interval, itr
 
 #: Seconds of gaze shift that the SSVEP literature adds to each selection.

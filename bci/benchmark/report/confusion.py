@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bci.benchmark.report_data import Panel
-from bci.benchmark.report_rows import natural
-from bci.benchmark.report_svg import CHARACTER, Figure, shorten
+from bci.benchmark.report.data import Panel
+from bci.benchmark.report.rows import natural
+from bci.benchmark.report.svg import CHARACTER, Figure, shorten
 
 #: Matrices with more classes show shades only.
 _MAX_NUMBERED = 12

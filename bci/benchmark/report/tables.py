@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from bci.benchmark.report_data import Lane, Panel
-from bci.benchmark.report_forest import tell_effect, tell_p
-from bci.benchmark.report_rows import ONLINE, Row, grouped, known, natural, scored, spoken
-from bci.benchmark.report_statistics import Compared, Effect, Pair
+from bci.benchmark.report.data import Lane, Panel
+from bci.benchmark.report.forest import tell_effect, tell_p
+from bci.benchmark.report.rows import ONLINE, Row, grouped, known, natural, scored, spoken
+from bci.benchmark.report.statistics import Compared, Effect, Pair
 
 _MAX_REASON = 400
 _MAX_COLUMNS = 6

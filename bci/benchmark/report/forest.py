@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from bci.benchmark.report_statistics import Compared, Effect, Pair
-from bci.benchmark.report_svg import Figure, Scale, shorten
+from bci.benchmark.report.statistics import Compared, Effect, Pair
+from bci.benchmark.report.svg import Figure, Scale, shorten
 
 #: More pairs than this, and only those with the pipeline that wins most are drawn.
 MAX_PAIRS = 15

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from bci.benchmark import report_tables as tables
-from bci.benchmark.report_confusion import confusions
-from bci.benchmark.report_curves import (
+from bci.benchmark.report import tables
+from bci.benchmark.report.confusion import confusions
+from bci.benchmark.report.curves import (
     GAZE_S,
     Facets,
     draw_facet,
@@ -18,20 +18,20 @@ from bci.benchmark.report_curves import (
     reliability,
     transfer_rates,
 )
-from bci.benchmark.report_data import Panel, labels, panels
-from bci.benchmark.report_forest import MAX_PAIRS, forests
-from bci.benchmark.report_online import false_lanes, online_table, rules, time_lanes
-from bci.benchmark.report_plots import (
+from bci.benchmark.report.data import Panel, labels, panels
+from bci.benchmark.report.forest import MAX_PAIRS, forests
+from bci.benchmark.report.online import false_lanes, online_table, rules, time_lanes
+from bci.benchmark.report.plots import (
     pair_plot,
     pairs,
     score_axis,
     strips,
     value_axis,
 )
-from bci.benchmark.report_rows import Row
-from bci.benchmark.report_statistics import Compared, compared
-from bci.benchmark.report_svg import Figure
-from bci.benchmark.report_tables import Table
+from bci.benchmark.report.rows import Row
+from bci.benchmark.report.statistics import Compared, compared
+from bci.benchmark.report.svg import Figure
+from bci.benchmark.report.tables import Table
 
 if TYPE_CHECKING:
     from bci.benchmark.statistics import Comparison

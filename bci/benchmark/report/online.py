@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from bci.benchmark.report_data import Lane, Panel, Point
-from bci.benchmark.report_intervals import rate_interval
-from bci.benchmark.report_rows import Row, grouped
-from bci.benchmark.report_tables import Table
+from bci.benchmark.report.data import Lane, Panel, Point
+from bci.benchmark.report.intervals import rate_interval
+from bci.benchmark.report.rows import Row, grouped
+from bci.benchmark.report.tables import Table
 
 
 @dataclass(frozen=True)

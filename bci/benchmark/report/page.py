@@ -1,18 +1,4 @@
-"""A benchmark's report: one self-contained page, a summary in Markdown, a table as CSV.
-
-::
-
-    report.py             what is written, and where
-    report_rows.py        rows of the results frame, completed and put in order
-    report_data.py        from it scores by subject, data set and evaluation
-    report_intervals.py   the intervals beside them
-    report_statistics.py  effects between pipelines, as the report shows them
-    report_tables.py      tables, for HTML and Markdown alike
-    report_online.py      what the pseudo-online rows tell
-    report_sections.py    which figure and table stands where, and what is said about it
-    report_plots.py, report_forest.py, report_curves.py, report_confusion.py   the figures
-    report_svg.py         lines, marks and text as SVG
-    templates/            the page and its style sheet
+"""What is written: one self-contained page, a summary in Markdown, a table as CSV.
 
 The page loads nothing, runs nothing, follows the reader's light or dark setting
 and prints. The same input gives the same bytes.
@@ -29,10 +15,10 @@ import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from bci.benchmark.report_online import online_table
-from bci.benchmark.report_rows import Row, prepare, rows_of, scored
-from bci.benchmark.report_sections import Content, Section, sections
-from bci.benchmark.report_tables import (
+from bci.benchmark.report.online import online_table
+from bci.benchmark.report.rows import Row, prepare, rows_of, scored
+from bci.benchmark.report.sections import Content, Section, sections
+from bci.benchmark.report.tables import (
     Table,
     by_subject,
     comparisons,
@@ -48,8 +34,6 @@ from bci.errors import BciError
 
 if TYPE_CHECKING:
     from bci.benchmark.statistics import Comparison
-
-__all__ = ["write_report"]
 
 _PAGE, _STYLE = "report.html.j2", "report.css"
 
@@ -110,7 +94,7 @@ def write_report(
 
 def _html(content: Content, title: str, config_yaml: str, environment: Mapping[str, Any]) -> str:
     every = list(sections(content, config_yaml, environment))
-    loader = PackageLoader("bci.benchmark")
+    loader = PackageLoader("bci.benchmark.report")
     pages = Environment(
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from bci.benchmark.report_rows import named, natural, spoken
+from bci.benchmark.report.rows import named, natural, spoken
 
 if TYPE_CHECKING:
     import pandas as pd

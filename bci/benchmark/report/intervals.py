@@ -1,4 +1,4 @@
-"""Intervals that stand beside every score of a report.
+"""Intervals that stand beside every score of a report; `bci.benchmark.chance` has those of guessing.
 
 Each returns ``(low, high)`` at 95 % unless told otherwise.
 """
@@ -11,13 +11,10 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.optimize import brentq
 from scipy.special import ndtri
-from scipy.stats import binom, chi2, t
+from scipy.stats import chi2, t
 
+from bci.benchmark.chance import UNKNOWN, Interval, both_classes
 from bci.metrics import accuracy_interval
-
-Interval = tuple[float, float]
-
-UNKNOWN: Interval = (math.nan, math.nan)
 
 
 def score_interval(metric: str, score: float, n_positive: int, n: int) -> Interval:
@@ -39,7 +36,7 @@ def score_interval(metric: str, score: float, n_positive: int, n: int) -> Interv
     if n <= 0:
         return 0.0, 1.0
     if metric == "roc_auc":
-        return auc_interval(score, *_both_classes(n_positive, n))
+        return auc_interval(score, *both_classes(n_positive, n))
     return accuracy_interval(round(score * n), n)
 
 
@@ -67,29 +64,6 @@ def auc_interval(auc: float, n_positive: int, n_negative: int, level: float = 0.
     return low, high
 
 
-def chance_band(metric: str, chance: float, n_positive: int, n: int) -> Interval:
-    """Where 95 % of a guesser's scores lie, given `n` test trials.
-
-    Exact binomial for accuracy; for the ROC curve the null distribution of the
-    Mann–Whitney statistic (normal approximation). Unknown where `n` is 0.
-    """
-    if n <= 0 or not 0 < chance < 1:
-        return UNKNOWN
-    if metric == "roc_auc":
-        half = 1.96 * _auc_null_sd(n_positive, n)
-        return max(0.0, chance - half), min(1.0, chance + half)
-    return float(binom.ppf(0.025, n, chance)) / n, float(binom.ppf(0.975, n, chance)) / n
-
-
-def beats_chance(metric: str, score: float, chance: float, n_positive: int, n: int) -> bool:
-    """Whether guessing reaches `score` with a probability of at most 5 % (one-sided)."""
-    if n <= 0 or not 0 < chance < 1:
-        return False
-    if metric == "roc_auc":
-        return score > chance + 1.645 * _auc_null_sd(n_positive, n)
-    return bool(binom.sf(round(score * n) - 1, n, chance) <= 0.05)
-
-
 def mean_interval(values: Sequence[float], level: float = 0.95) -> Interval:
     """Student's t interval of a mean over subjects; unknown for fewer than two."""
     n = len(values)
@@ -107,13 +81,3 @@ def rate_interval(count: int, duration: float, level: float = 0.95) -> Interval:
     tail = 0.5 * (1 - level)
     low = 0.0 if count == 0 else float(chi2.ppf(tail, 2 * count)) / 2
     return low / duration, float(chi2.ppf(1 - tail, 2 * count + 2)) / 2 / duration
-
-
-def _both_classes(n_positive: int, n: int) -> tuple[int, int]:
-    positive = n_positive if 0 < n_positive < n else max(1, n // 2)
-    return positive, max(1, n - positive)
-
-
-def _auc_null_sd(n_positive: int, n: int) -> float:
-    positive, negative = _both_classes(n_positive, n)
-    return math.sqrt((positive + negative + 1) / (12 * positive * negative))

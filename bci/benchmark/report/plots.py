@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from bci.benchmark.report_data import Lane, Panel, Point
-from bci.benchmark.report_forest import MAX_PAIRS
-from bci.benchmark.report_intervals import UNKNOWN, Interval
-from bci.benchmark.report_rows import known
-from bci.benchmark.report_svg import CHARACTER, N_COLOURS, Figure, Scale, shorten
+from bci.benchmark.report.data import Lane, Panel, Point
+from bci.benchmark.report.forest import MAX_PAIRS
+from bci.benchmark.report.intervals import UNKNOWN, Interval
+from bci.benchmark.report.rows import known
+from bci.benchmark.report.svg import CHARACTER, N_COLOURS, Figure, Scale, shorten
 
 WIDTH = 900.0
 _SIDE = 196.0

@@ -16,6 +16,7 @@
         grid: {svc__C: [0.5, 1, 1.5]}                      # searched inside each training fold
     evaluations:
       - {kind: within_session}
+      - {kind: within_session, name: by window length, window_s: [0.5, 1, 2, 4]}
       - {kind: transfer, train: [1, 2, 3], test: [4, 5]}
 
 What a mistake is told with is that of a session's YAML: file, line, key, remedy.
@@ -25,12 +26,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationError, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    SerializeAsAny,
+    ValidationError,
+    model_validator,
+)
 
 from bci import config as session_config
 from bci.benchmark.datasets import KINDS, DatasetSettings, find
+from bci.benchmark.evaluations import EvaluationPart
 from bci.config import Settings
 from bci.errors import ConfigError, MissingDependency
 
@@ -81,82 +89,6 @@ def _long_form(value: Any) -> Any:
     if isinstance(value, Sequence) and not isinstance(value, str):
         return {"steps": value}
     return value
-
-
-class Evaluation(Settings):
-    """Base of the evaluations."""
-
-    only: list[str] | None = Field(
-        None, description="names of data sets or paradigms that it is meant for; null: all"
-    )
-    pipelines: list[str] | None = Field(None, description="names of pipelines; null: all")
-
-
-class WithinSession(Evaluation):
-    """Stratified folds inside each session, shuffled."""
-
-    kind: Literal["within_session"] = "within_session"
-    folds: int = Field(5, ge=2, le=100)
-
-
-class CrossSession(Evaluation):
-    """Leave one session of a subject out."""
-
-    kind: Literal["cross_session"] = "cross_session"
-
-
-class CrossSubject(Evaluation):
-    """Leave one subject out, all sessions together."""
-
-    kind: Literal["cross_subject"] = "cross_subject"
-
-
-class LearningCurve(Evaluation):
-    """Scores of one test set over growing training sets, inside each session."""
-
-    kind: Literal["learning_curve"] = "learning_curve"
-    trials_per_class: list[int] | None = Field(None, description="sizes of the training set")
-    minutes: list[float] | None = Field(
-        None, description="sizes of the training set as minutes of EEG in its epochs"
-    )
-    repeats: int = Field(5, ge=1, le=1000, description="random splits")
-    test_size: float = Field(0.2, gt=0, lt=1, description="share of the trials that is tested on")
-
-    @model_validator(mode="after")
-    def _sizes(self) -> LearningCurve:
-        if (self.trials_per_class is None) == (self.minutes is None):
-            raise ValueError("needs either 'trials_per_class' or 'minutes'")
-        sizes = list(self.trials_per_class or self.minutes or [])
-        if not sizes or min(sizes) <= 0 or sorted(set(sizes)) != sizes:
-            raise ValueError(f"sizes must be positive and rise; found {sizes}")
-        return self
-
-
-class Transfer(Evaluation):
-    """Train on some sessions of a subject, test on others."""
-
-    kind: Literal["transfer"] = "transfer"
-    train: list[int | str] = Field(min_length=1, description="names, or numbers in order of time")
-    test: list[int | str] = Field(min_length=1, description="names, or numbers in order of time")
-
-
-class PseudoOnline(Evaluation):
-    """Continuous recordings through the live pipeline, sample by sample."""
-
-    kind: Literal["pseudo_online"] = "pseudo_online"
-    session: dict[str, Any] = Field(
-        {}, description="processing, window, decision, quality of the session, as in its own YAML"
-    )
-    train: Literal["other_sessions", "none"] = Field(
-        "other_sessions", description="what the decoder learns from; none: training-free decoders"
-    )
-    rules: dict[str, Any] = Field({}, description="how decisions are matched to trials")
-
-
-EvaluationPart = Annotated[
-    WithinSession | CrossSession | CrossSubject | LearningCurve | Transfer | PseudoOnline,
-    Field(discriminator="kind"),
-]
 
 
 def _find_dataset(kind: str) -> type[Settings] | None:

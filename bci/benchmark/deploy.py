@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bci.benchmark import online, pipelines, scoring
-from bci.benchmark.config import BenchmarkConfig, PipelineSettings, PseudoOnline
+from bci.benchmark.config import BenchmarkConfig, PipelineSettings
 from bci.benchmark.data import Dataset
-from bci.benchmark.folds import stratified
+from bci.benchmark.evaluations import PseudoOnline
 from bci.benchmark.pipelines import Context
+from bci.benchmark.trials import stratified
 from bci.config import WindowSettings
 from bci.decoders.artifact import Manifest, load, save
 from bci.decoders.manifest import Score, training_hash

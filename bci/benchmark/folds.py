@@ -1,7 +1,8 @@
 """Who is trained on what.
 
 Folds are those of MOABB's evaluations for the same seed: stratified and shuffled
-within a session, leave-one-session-out, leave-one-subject-out. Two guards come
+within a session, leave-one-session-out, leave-one-subject-out. Leave-one-block-out
+and stratified folds over a subject's sessions are not MOABB's. Two guards come
 on top. Epochs cut from one trial stay on one side of every split. And a session
 whose samples are also found under another name is left out of the training for
 a test on its twin, which the fold's note says.
@@ -9,26 +10,27 @@ a test on its twin, which the fold's note says.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from bci.benchmark import learning_curve
-from bci.benchmark.config import (
+from bci.benchmark.evaluations import (
     CrossSession,
     CrossSubject,
     EvaluationPart,
     LearningCurve,
+    LeaveOneBlockOut,
     Transfer,
     WithinSession,
+    WithinSubject,
 )
+from bci.benchmark.trials import Indices, blocks, stratified, too_few, trials_of_classes
 
-Indices = learning_curve.Indices
+#: Session of the rows that sessions were pooled for.
+ALL_SESSIONS = "all"
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,9 @@ class Fold:
         What the reader of the scores should know.
     error : str
         Why there is nothing to score; "" where there is.
+    pooled : bool
+        Whether the test is scored as one, whatever sessions it is from; otherwise each
+        session has a score.
     """
 
     subject: str
@@ -78,6 +83,7 @@ class Fold:
     test: Indices = field(repr=False)
     note: str = ""
     error: str = ""
+    pooled: bool = False
 
     @property
     def y(self) -> NDArray[np.str_]:
@@ -123,6 +129,11 @@ def folds(evaluation: EvaluationPart, subjects: dict[str, list[Part]], seed: int
         if isinstance(evaluation, WithinSession):
             for part in parts:
                 yield from _within_session(part, evaluation.folds, seed)
+        elif isinstance(evaluation, LeaveOneBlockOut):
+            for part in parts:
+                yield from _leave_one_block_out(part)
+        elif isinstance(evaluation, WithinSubject):
+            yield from _within_subject(parts, evaluation.folds, seed)
         elif isinstance(evaluation, LearningCurve):
             for part in parts:
                 yield from _learning_curve(part, evaluation, seed)
@@ -132,39 +143,6 @@ def folds(evaluation: EvaluationPart, subjects: dict[str, list[Part]], seed: int
             yield from _transfer(parts, evaluation)
 
 
-def stratified(
-    y: NDArray[Any], trials: Indices, n_folds: int, seed: int
-) -> list[tuple[Indices, Indices]]:
-    """Stratified shuffled folds; by trials where a trial has several epochs."""
-    if len(np.unique(trials)) == len(trials):
-        return list(StratifiedKFold(n_folds, shuffle=True, random_state=seed).split(y, y))
-    splitter = StratifiedGroupKFold(n_folds, shuffle=True, random_state=seed)
-    return list(splitter.split(y, y, trials))
-
-
-def trials_of_classes(part: Part) -> Counter[str]:
-    """Count the trials of each class."""
-    pairs = {*zip(part.trials.tolist(), part.y.tolist(), strict=True)}
-    return Counter(label for _, label in pairs)
-
-
-def too_few(part: Part) -> str:
-    """Why a session cannot be cut in two; "" where it can."""
-    found = Counter(part.y.tolist())
-    of_trials = Counter(
-        label for _, label in {*zip(part.trials.tolist(), part.y.tolist(), strict=True)}
-    )
-    if len(found) < 2:
-        return f"session {part.session} has one class only: {', '.join(found) or 'none'}"
-    single = [label for label, n in sorted(of_trials.items()) if n < 2]
-    if single:
-        return (
-            f"class '{single[0]}' has one trial in session {part.session}: it cannot be trained "
-            "on and tested on"
-        )
-    return ""
-
-
 def _refused(part: Part, error: str, session: str | None = None) -> Fold:
     nothing = np.zeros(0, dtype=np.int64)
     name = part.session if session is None else session
@@ -172,22 +150,51 @@ def _refused(part: Part, error: str, session: str | None = None) -> Fold:
 
 
 def _within_session(part: Part, n_folds: int, seed: int) -> Iterator[Fold]:
-    if error := too_few(part):
+    if error := too_few(part.y, part.trials, f"session {part.session}", n_folds):
         yield _refused(part, error)
-        return
-    of_trials = Counter(
-        label for _, label in {*zip(part.trials.tolist(), part.y.tolist(), strict=True)}
-    )
-    if (fewest := min(of_trials.values())) < n_folds:
-        label = min(of_trials, key=lambda k: of_trials[k])
-        yield _refused(
-            part,
-            f"class '{label}' has {fewest} trials in session {part.session}, fewer than the "
-            f"{n_folds} folds; set 'folds' to {fewest} at most",
-        )
         return
     for number, (train, test) in enumerate(stratified(part.y, part.trials, n_folds, seed)):
         yield Fold(part.subject, part.session, number, (part,), train, test)
+
+
+def _leave_one_block_out(part: Part) -> Iterator[Fold]:
+    if error := too_few(part.y, part.trials, f"session {part.session}"):
+        yield _refused(part, error)
+        return
+    of_epoch, found = blocks(part.y, part.trials), trials_of_classes(part.y, part.trials)
+    n_blocks = min(found.values())
+    n_over = sum(found.values()) - n_blocks * len(found)
+    note = (
+        f"in no whole block, so trained on only: {n_over} of the trials of session {part.session}"
+        if n_over
+        else ""
+    )
+    for number in range(n_blocks):
+        train, test = np.flatnonzero(of_epoch != number), np.flatnonzero(of_epoch == number)
+        yield Fold(part.subject, part.session, number, (part,), train, test, note)
+
+
+def _within_subject(parts: list[Part], n_folds: int, seed: int) -> Iterator[Fold]:
+    """Stratified folds over sessions; of a recording under two names the first one only."""
+    distinct = tuple(
+        part
+        for number, part in enumerate(parts)
+        if part.sha256 not in {earlier.sha256 for earlier in parts[:number]}
+    )
+    kept = {part.session for part in distinct}
+    note = "; ".join(
+        f"session {part.session} is left out: it is another one under another name"
+        for part in parts
+        if part.session not in kept
+    )
+    y, trials = np.concatenate([part.y for part in distinct]), trial_groups(distinct)
+    if error := too_few(y, trials, f"subject {parts[0].subject}", n_folds):
+        yield _refused(parts[0], error, session=ALL_SESSIONS)
+        return
+    for number, (train, test) in enumerate(stratified(y, trials, n_folds, seed)):
+        yield Fold(
+            parts[0].subject, ALL_SESSIONS, number, distinct, train, test, note, pooled=True
+        )  # fmt: skip
 
 
 def _cross_session(parts: list[Part]) -> Iterator[Fold]:
@@ -269,7 +276,7 @@ def _one_sided(train: NDArray[np.str_], test: NDArray[np.str_]) -> str:
 
 
 def _learning_curve(part: Part, evaluation: LearningCurve, seed: int) -> Iterator[Fold]:
-    if error := too_few(part):
+    if error := too_few(part.y, part.trials, f"session {part.session}"):
         yield _refused(part, error)
         return
     try:

@@ -20,8 +20,8 @@ from scipy.stats import binom
 
 from bci.benchmark import pipelines, scoring
 from bci.benchmark.config import PipelineSettings
-from bci.benchmark.folds import stratified
 from bci.benchmark.pipelines import Context
+from bci.benchmark.trials import stratified
 from bci.types import FloatArray, StreamInfo
 
 Order = Literal["random", "blocks"]

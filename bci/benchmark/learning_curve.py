@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import GroupShuffleSplit, StratifiedShuffleSplit
 
-from bci.benchmark.config import LearningCurve
+from bci.benchmark.evaluations import LearningCurve
+from bci.benchmark.trials import Indices
 
-Indices = NDArray[np.int64]
 Split = tuple[Indices, Indices]
 
 

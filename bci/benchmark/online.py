@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from bci.benchmark import pipelines, pseudo_online, scoring
-from bci.benchmark.config import PipelineSettings, PseudoOnline
+from bci.benchmark.config import PipelineSettings
 from bci.benchmark.data import ContinuousSession
+from bci.benchmark.evaluations import PseudoOnline
 from bci.benchmark.pipelines import Context
 from bci.benchmark.store import Row
 from bci.benchmark.task import Task, Unit, row
@@ -93,6 +94,7 @@ def rows(task: Task, unit: Unit) -> Iterator[Row]:
         "n_classes": n_classes,
         "chance": 1.0 / n_classes,
         "n_test": int(details.get("trials", 0)),
+        "window_s": config.window.length_s,
         "samples": n_train,
         "n_train": n_train,
         "minutes_train": minutes,

@@ -6,18 +6,13 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from itertools import groupby
+from itertools import groupby, product
 from pathlib import Path
 
 from bci.benchmark import folds as folding
 from bci.benchmark import pipelines
-from bci.benchmark.config import (
-    BenchmarkConfig,
-    Evaluation,
-    EvaluationPart,
-    PipelineSettings,
-    PseudoOnline,
-)
+from bci.benchmark.config import BenchmarkConfig, PipelineSettings
+from bci.benchmark.evaluations import Evaluation, EvaluationPart, PseudoOnline, Windowed
 from bci.benchmark.folds import Fold
 from bci.benchmark.index import Subject
 from bci.benchmark.task import Source, Task, Unit
@@ -38,8 +33,8 @@ def check_only(config: BenchmarkConfig, sources: Sequence[Source]) -> None:
     Raises
     ------
     ConfigError
-        A name is unknown, two data sets share a name, or two evaluations of one
-        kind are for one data set, so that their rows could not be told apart.
+        A name is unknown, or two data sets, or two evaluations for one data set, share a
+        name, so that their rows could not be told apart.
     """
     names = [source.name for source in sources]
     if len(set(names)) < len(names):
@@ -47,7 +42,7 @@ def check_only(config: BenchmarkConfig, sources: Sequence[Source]) -> None:
     known = {*names, "imagery", "ssvep", "p300"}
     parts: list[tuple[str, Evaluation | PipelineSettings]] = [
         *((f"pipeline '{name}'", settings) for name, settings in config.pipelines.items()),
-        *((f"evaluation '{e.kind}'", e) for e in config.evaluations),
+        *((f"evaluation '{e.title}'", e) for e in config.evaluations),
     ]
     for what, settings in parts:
         if unknown := sorted({*(settings.only or [])} - known):
@@ -58,13 +53,16 @@ def check_only(config: BenchmarkConfig, sources: Sequence[Source]) -> None:
     for evaluation in config.evaluations:
         if unknown := sorted({*(evaluation.pipelines or [])} - {*config.pipelines}):
             raise ConfigError(
-                f"evaluation '{evaluation.kind}' is for pipeline '{unknown[0]}', which is not in "
+                f"evaluation '{evaluation.title}' is for pipeline '{unknown[0]}', which is not in "
                 f"the benchmark; known are: {', '.join(config.pipelines)}"
             )
     for source in sources:
-        kinds = [e.kind for e in config.evaluations if meant_for(e, source)]
-        if twice := [kind for kind in kinds if kinds.count(kind) > 1]:
-            raise ConfigError(f"two evaluations '{twice[0]}' are for data set '{source.name}'")
+        titles = [e.title for e in config.evaluations if meant_for(e, source)]
+        if twice := [title for title in titles if titles.count(title) > 1]:
+            raise ConfigError(
+                f"two evaluations for data set '{source.name}' are called '{twice[0]}'; give "
+                "each a 'name' of its own"
+            )
 
 
 def tasks(
@@ -86,7 +84,7 @@ def tasks(
             code = code_version(ENGINE if online else SCORING)
             units = list(_units(config, source, subjects, evaluation, chosen, code))
             if not units:
-                say(f"{source.name}: nothing to do for {evaluation.kind}: {_why(evaluation)}")
+                say(f"{source.name}: nothing to do for {evaluation.title}: {_why(evaluation)}")
             for _, group in groupby(units, key=lambda u: (u.subject, u.session)):
                 yield Task(
                     source, evaluation, tuple(group), chosen, n_sessions, config.seed,
@@ -113,16 +111,23 @@ def _units(
     code: str,
 ) -> Iterator[Unit]:
     common: list[object] = [source.name, source.paradigm, source.classes, config.seed, code]
-    common += [evaluation.model_dump_json(exclude={"only", "pipelines"}), config.latency_windows]
+    common += [
+        evaluation.model_dump_json(exclude={"only", "pipelines", "window_s"}),
+        config.latency_windows,
+    ]
     for subject in subjects:
         if subject.error:
             for name in chosen:
                 key = _hash([*common, subject.name, name, subject.error])
                 yield Unit(key, name, subject.name, "", 0, error=subject.error)
+    lengths: Sequence[float | None] = [None]
+    if isinstance(evaluation, Windowed) and evaluation.window_s is not None:
+        lengths = evaluation.window_s
     for where, work, depends in _works(evaluation, subjects, config.seed):
-        for name, settings in chosen.items():
-            key = _hash([*common, depends, name, pipelines.spec(settings), _extra(settings)])
-            yield Unit(key, name, *where, work)
+        for window_s, (name, settings) in product(lengths, chosen.items()):
+            depends_too = [window_s, name, pipelines.spec(settings), _extra(settings)]
+            key = _hash([*common, depends, *depends_too])
+            yield Unit(key, name, *where, work, window_s=window_s)
 
 
 def _works(
@@ -141,9 +146,11 @@ def _works(
 
 
 def _content(fold: Fold) -> list[object]:
+    """What a fold's rows depend on."""
     indices = hashlib.sha256(fold.train.tobytes() + b"|" + fold.test.tobytes()).hexdigest()
     who = [(part.subject, part.session, part.sha256) for part in fold.parts]
-    return [who, fold.subject, fold.session, fold.number, indices, fold.note, fold.error]
+    told = [fold.pooled, fold.note, fold.error]
+    return [who, fold.subject, fold.session, fold.number, indices, *told]
 
 
 def _extra(settings: PipelineSettings) -> str:

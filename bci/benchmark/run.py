@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from bci.benchmark.config import BenchmarkConfig
 from bci.benchmark.progress import Progress
 from bci.benchmark.store import Damaged, Row, Store
-from bci.benchmark.version import ENGINE, code_version
+from bci.benchmark.version import ENGINE, PLANNING, code_version
 from bci.errors import BciError
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ class Planned:
     session: str
     evaluation: str
     fold: int
+    window_s: float | None
     pipeline: str
     key: str
 
@@ -80,8 +81,8 @@ def run(
     Returns
     -------
     DataFrame
-        One row per (data set, subject, session, evaluation, fold, pipeline). Failed
-        ones have a reason under `error`, where there is "" otherwise.
+        One row per (data set, subject, session, evaluation, window length, fold, pipeline).
+        Failed ones have a reason under `error`, where there is "" otherwise.
 
     Raises
     ------
@@ -154,7 +155,7 @@ def _stamp(config: BenchmarkConfig, datasets: Sequence[Any]) -> str:
     """Hash of all that a plan depends on."""
     from bci.benchmark import index
 
-    parts = [config.model_dump_json(), code_version(ENGINE), code_version()]
+    parts = [config.model_dump_json(), code_version(ENGINE), code_version(), code_version(PLANNING)]
     parts += [index.fingerprint(dataset) for dataset in datasets]
     parts += [str(list(dataset.subjects)) for dataset in datasets]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
@@ -209,8 +210,8 @@ def _plan(planned: Iterable[Task]) -> list[dict[str, Any]]:
     return [
         asdict(
             Planned(
-                task.source.name, unit.subject, unit.session, task.evaluation.kind, unit.fold,
-                unit.pipeline, unit.key,
+                task.source.name, unit.subject, unit.session, task.evaluation.title, unit.fold,
+                unit.window_s, unit.pipeline, unit.key,
             )
         )
         for task in planned

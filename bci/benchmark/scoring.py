@@ -18,7 +18,7 @@ from sklearn.metrics import accuracy_score, roc_auc_score
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
 
-from bci.benchmark.folds import Indices, stratified
+from bci.benchmark.trials import Indices, stratified
 from bci.types import FloatArray
 
 #: Folds of the search for hyper-parameters.

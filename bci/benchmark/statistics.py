@@ -153,6 +153,9 @@ _COLUMNS = [
 def prepared(results: pd.DataFrame) -> pd.DataFrame:
     """Rows with a finite score, with all columns that grouping needs.
 
+    A window length stays where a data set was scored at several: elsewhere it does not
+    keep data sets from being combined.
+
     Raises
     ------
     ConfigError
@@ -174,14 +177,16 @@ def prepared(results: pd.DataFrame) -> pd.DataFrame:
     if "error" in table:
         failed |= table["error"].fillna("").astype(str).to_numpy() != ""
     scored: pd.DataFrame = table.loc[~failed]
-    return scored
+    lengths = scored.groupby(["dataset", "evaluation"])["window_s"].transform("nunique")
+    return scored.assign(window_s=scored["window_s"].where(lengths > 1))
 
 
 def _prepared(results: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
     table = prepared(results)
     if n_failed := len(results) - len(table):
         notes.append(f"{n_failed} of {len(results)} rows have no score and are left out")
-    curves = table["evaluation"].isin(CURVES)
+    kinds = "evaluation_kind" if "evaluation_kind" in table else "evaluation"
+    curves = table[kinds].isin(CURVES)
     if curves.any():
         notes.append("learning curves are not tested: their points are not independent")
     return table.loc[~curves]

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from bci.benchmark import index, plan
-from bci.benchmark.config import BenchmarkConfig, PseudoOnline
+from bci.benchmark.config import BenchmarkConfig
+from bci.benchmark.evaluations import PseudoOnline
 from bci.benchmark.index import Subject
 from bci.benchmark.progress import Progress
 from bci.benchmark.runners import Runner

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bci.benchmark.config import EvaluationPart, PipelineSettings
+from bci.benchmark.config import PipelineSettings
 from bci.benchmark.data import ParadigmName
 from bci.benchmark.datasets import DatasetSettings
+from bci.benchmark.evaluations import EvaluationPart
 from bci.benchmark.folds import Fold
 from bci.benchmark.store import Row
 
@@ -29,7 +30,10 @@ class Source:
 
 @dataclass(frozen=True)
 class Unit:
-    """One pipeline on one fold; `key` is a hash of all that its rows depend on."""
+    """One pipeline on one fold; `key` is a hash of all that its rows depend on.
+
+    `window_s` is what epochs are cut to, seconds; None: whole epochs.
+    """
 
     key: str
     pipeline: str
@@ -38,6 +42,7 @@ class Unit:
     fold: int
     work: Fold | None = field(default=None, repr=False)  # None: pseudo-online, or unreadable
     error: str = ""
+    window_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -76,7 +81,9 @@ def row(task: Task, unit: Unit, **more: Any) -> Row:
         "n_sessions": task.n_sessions.get(unit.subject, 0),
         "dataset": source.name,
         "pipeline": unit.pipeline,
-        "evaluation": task.evaluation.kind,
+        "evaluation": task.evaluation.title,
+        "evaluation_kind": task.evaluation.kind,
+        "window_s": float("nan") if unit.window_s is None else unit.window_s,
         "fold": unit.fold,
         "metric": metric,
         "n_test": 0,

@@ -16,6 +16,7 @@ ROOT = Path(bci.__file__).parent
 #: Sources that epoched scores depend on; data come in by the hash of the epochs themselves.
 SCORING = (
     "benchmark/task.py",
+    "benchmark/trials.py",
     "benchmark/memory.py",
     "benchmark/pipelines.py",
     "benchmark/scoring.py",
@@ -30,6 +31,8 @@ ENGINE = (
     *("channels.py", "decision.py", "dsp", "metrics.py", "paradigms/cues.py", "pipeline.py"),
     *("playback.py", "ring.py", "windows.py"),
 )
+#: Sources that the choice of training and test depends on; a unit's key holds what they chose.
+PLANNING = tuple(f"benchmark/{n}.py" for n in ("evaluations", "folds", "learning_curve", "plan"))
 #: Sources that epochs depend on.
 READING = ("benchmark/data.py", "benchmark/datasets", "dsp", "paradigms", "sources")
 

@@ -10,6 +10,7 @@ import json
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -88,21 +89,23 @@ def _scored(task: Task, unit: Unit, fold: Fold) -> Iterator[Row]:
     """Fit on a fold's training, and a row for each session of its test."""
     if fold.error:
         raise BciError(fold.error)
-    epochs = [_part_epochs(task.source.settings, part) for part in fold.parts]
+    epochs = [_cut(_part_epochs(task.source.settings, part), unit.window_s) for part in fold.parts]
     _check(fold, epochs)
     settings, labels = task.pipelines[unit.pipeline], fold.y
     context = _context(epochs[0], tuple(np.unique(labels).tolist()), task.seed)
     y = labels if pipelines.takes_text_labels(settings) else _codes(labels)
-    X = _prefixed(settings, context, epochs)
+    X = _prefixed(settings, context, fold, epochs)
     metric = metric_of(len(task.source.classes))
     with scoring.Warned() as warned:
         fitted, answers, took = _fitted(settings, context, fold, X, y, metric)
         raw = epochs[fold.sessions[fold.test[0]]].X
         timed = _latencies(task, unit, settings, context, fitted, raw)
+    epoch_s = context.n_times / context.info.sfreq
     common = timed | {
         "time": took,
         "n_train": len(fold.train),
-        "minutes_train": float(_minutes(fold)),
+        "minutes_train": len(fold.train) * epoch_s / 60.0,
+        "window_s": unit.window_s or epoch_s,
         "channels": len(epochs[0].ch_names),
         "samples": len(labels) if len(fold.parts) == 1 else len(fold.train),  # as MOABB counts
     }
@@ -172,6 +175,25 @@ def _part_epochs(settings: DatasetSettings, part: Part) -> Epochs:
     )
 
 
+def _cut(epochs: Epochs, window_s: float | None) -> Epochs:
+    """Epochs cut to their beginning.
+
+    Raises
+    ------
+    BciError
+        They are shorter than that, or it is less than a sample.
+    """
+    if window_s is None:
+        return epochs
+    n, n_times = round(window_s * epochs.sfreq), epochs.X.shape[2]
+    if not 1 <= n <= n_times:
+        raise BciError(
+            f"windows of {window_s:g} s cannot be cut from epochs of {n_times / epochs.sfreq:g} s "
+            f"at {epochs.sfreq:g} Hz; mend 'window_s' of the evaluation"
+        )
+    return replace(epochs, X=epochs.X[..., :n])
+
+
 def _check(fold: Fold, epochs: Sequence[Epochs]) -> None:
     """Refuse what no estimator should be asked to learn from."""
     for part in epochs:
@@ -202,22 +224,19 @@ def _codes(labels: NDArray[np.str_]) -> NDArray[np.int64]:
     return np.unique(labels, return_inverse=True)[1].astype(np.int64)
 
 
-def _prefixed(settings: PipelineSettings, context: Context, epochs: Sequence[Epochs]) -> Any:
+def _prefixed(
+    settings: PipelineSettings, context: Context, fold: Fold, epochs: Sequence[Epochs]
+) -> Any:
     """What the stateless steps make of all epochs, worked out once for all folds and pipelines."""
     n = pipelines.n_stateless(settings)
     shared = json.dumps([step.model_dump(mode="json") for step in settings.steps[:n]])
-    key = (tuple(part.sha256 for part in epochs), shared, repr(context))
+    key = (tuple(part.sha256 for part in fold.parts), shared, repr(context))
     if n == 0 and len(epochs) == 1:
         return epochs[0].X
     return _features().get(
         key,
         lambda: np.concatenate([pipelines.prefix(settings, context, part.X) for part in epochs]),
     )
-
-
-def _minutes(fold: Fold) -> float:
-    each = np.array([part.minutes for part in fold.parts])
-    return each[fold.sessions[fold.train]].sum()  # type: ignore[no-any-return]
 
 
 def _latencies(
@@ -238,7 +257,10 @@ def _latencies(
 
 
 def _tested(fold: Fold) -> Iterator[tuple[str, NDArray[np.int64]]]:
-    """Each session of the test with the places of its epochs in it."""
+    """Each session of the test, or all as one, with the places of its epochs in it."""
+    if fold.pooled:
+        yield fold.session, np.arange(len(fold.test))
+        return
     numbers = fold.sessions[fold.test]
     for number in dict.fromkeys(numbers.tolist()):
         yield fold.parts[number].session, np.flatnonzero(numbers == number)

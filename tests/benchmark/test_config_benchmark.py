@@ -82,7 +82,7 @@ def test_names_under_only_must_exist(tmp_path: Path) -> None:
 
 def test_two_rows_are_never_mixed_up(tmp_path: Path) -> None:
     twice = GOOD + "  - {kind: within_session, folds: 3}\n"
-    with pytest.raises(ConfigError, match="two evaluations 'within_session'"):
+    with pytest.raises(ConfigError, match="two evaluations .*'within_session'; give each a 'name'"):
         run(configs.loads(twice), tmp_path, n_jobs=1)
     double = GOOD.replace("pipelines:\n", "  - {kind: toy}\npipelines:\n")
     with pytest.raises(ConfigError, match="two data sets have one name"):

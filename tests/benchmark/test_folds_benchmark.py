@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -10,13 +11,15 @@ from benchmark_toys import ToySettings
 from sklearn.model_selection import LeaveOneGroupOut, StratifiedKFold
 
 from bci.benchmark import index
-from bci.benchmark.config import (
+from bci.benchmark.evaluations import (
     CrossSession,
     CrossSubject,
     EvaluationPart,
     LearningCurve,
+    LeaveOneBlockOut,
     Transfer,
     WithinSession,
+    WithinSubject,
 )
 from bci.benchmark.folds import Fold, Part, folds
 
@@ -33,6 +36,8 @@ def of(evaluation: EvaluationPart, **settings: Any) -> list[Fold]:
 
 EVALUATIONS = [
     WithinSession(),
+    LeaveOneBlockOut(),
+    WithinSubject(),
     CrossSession(),
     CrossSubject(),
     Transfer(train=[1], test=[2]),
@@ -60,6 +65,48 @@ def test_within_session_is_scikit_learns() -> None:
     for fold, (train, test) in zip(of(WithinSession())[:5], plain, strict=True):
         np.testing.assert_array_equal(fold.train, train)
         np.testing.assert_array_equal(fold.test, test)
+
+
+@pytest.mark.parametrize("windows", [1, 4])
+def test_a_block_is_the_nth_repetition_of_every_class(windows: int) -> None:
+    found = of(LeaveOneBlockOut(), n_subjects=1, n_sessions=1, windows_per_trial=windows)
+    assert len(found) == 10
+    for number, fold in enumerate(found):
+        assert sorted(np.unique(fold.y[fold.test], return_counts=True)[1]) == [windows] * 2
+        for label in ("a", "b"):
+            of_class = fold.trials[fold.y == label]
+            nth = list(dict.fromkeys(of_class.tolist()))[number]
+            assert nth in fold.trials[fold.test]
+        assert len(fold.train) + len(fold.test) == len(fold.y)
+        assert fold.note == ""
+
+
+def test_repetitions_beyond_the_last_block_are_trained_on_only() -> None:
+    found = of(LeaveOneBlockOut(), n_subjects=1, n_sessions=1, n_trials=21)
+    assert len(found) == 10
+    assert all("no whole block, so trained on only: 1 of" in fold.note for fold in found)
+    tested = np.concatenate([fold.test for fold in found])
+    (over,) = set(range(21)) - set(tested.tolist())
+    assert over == int(np.flatnonzero(found[0].y == found[0].y[over])[-1])
+
+
+def test_within_subject_is_stratified_over_all_sessions() -> None:
+    found = of(WithinSubject(), n_subjects=2)
+    of_one = parts()["s1"]
+    y = np.concatenate([part.y for part in of_one])
+    plain = StratifiedKFold(5, shuffle=True, random_state=42).split(y, y)
+    for fold, (train, test) in zip(found[:5], plain, strict=True):
+        np.testing.assert_array_equal(fold.train, train)
+        np.testing.assert_array_equal(fold.test, test)
+    assert [fold.subject for fold in found] == ["s1"] * 5 + ["s2"] * 5
+
+
+def test_within_subject_takes_a_recording_under_two_names_once() -> None:
+    one, other = parts(n_subjects=1)["s1"]
+    twin = dataclasses.replace(one, session="3")
+    for fold in folds(WithinSubject(), {"s1": [one, other, twin]}, seed=42):
+        assert [part.session for part in fold.parts] == ["1", "2"]
+        assert fold.note == "session 3 is left out: it is another one under another name"
 
 
 def test_cross_session_is_leave_one_group_out() -> None:

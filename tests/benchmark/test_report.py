@@ -107,7 +107,7 @@ def everything():
         scores("bci-iv-2b", six, HANDS, sessions=("3",), evaluation="transfer", folds=1),
         scores("bci-iv-2b", six, HANDS, evaluation="learning_curve", minutes=(1, 2, 4)),
         *(
-            scores(f"sim-12 {length:g} s", nine, simulated=True, window_s=length)
+            scores("sim-12", nine, simulated=True, window_s=length)
             for length in (0.5, 1.0, 2.0)
         ),
         online(nine),
@@ -206,7 +206,7 @@ def test_failures_are_told_with_their_reason_and_missing_subjects_counted(whole)
 def test_simulated_sets_say_so_wherever_they_are_named(whole):
     html, csv, markdown = whole
     for text in (html, csv, markdown):
-        for found in re.finditer(r"sim-12(?: [\d.]+ s)?", text):
+        for found in re.finditer(r"sim-12", text):
             assert "SIMULATED" in text[found.start() : found.end() + 14]
     for picture in re.findall(r"<svg.*?</svg>", html, re.S):
         if "sim-12" in picture:
@@ -420,17 +420,48 @@ def test_pooled_effect_is_the_statistics_own():
         assert pair.overall.n_subjects == 15
 
 
-def test_transfer_rate_joins_data_sets_named_after_their_windows():
+def test_transfer_rate_is_the_mean_of_the_sessions_rates(tmp_path):
     (facets,) = transfer_rates(rows_of(prepare(everything())))
     assert facets.title == "sim-12 (SIMULATED) · within-session"
-    frame = pd.concat(
-        scores(f"x {w:g} s", ["1"], pipelines={"A": 0}, window_s=w).assign(score=1.0)
-        for w in (1.0, 2.0)
+    first, second = (
+        scores("x", ["1"], pipelines={"A": 0}, sessions=(name,), window_s=w).assign(score=score)
+        for name, w, score in (("0", 1.0, 1.0), ("1", 1.0, 0.5))
     )
+    frame = pd.concat([first, second, first.assign(window_s=2.0)])
     (facets,) = transfer_rates(rows_of(prepare(frame)))
     knots = facets.facets[0].subjects["1"]
-    assert [(k.x, k.y) for k in knots] == [(1.0, itr(1.0, 4, 1.5)), (2.0, itr(1.0, 4, 2.5))]
-    assert all(k.low < k.y == k.high for k in knots)
+    both = (itr(1.0, 4, 1.5) + itr(0.5, 4, 1.5)) / 2
+    assert both > itr(0.75, 4, 1.5)
+    assert [(k.x, k.y) for k in knots] == [(1.0, both), (2.0, itr(1.0, 4, 2.5))]
+    assert all(k.low < k.y <= k.high for k in knots)
+    _, _, summary = write(frame, tmp_path)
+    bare = (itr(1.0, 4, 1.0) + itr(0.5, 4, 1.0)) / 2
+    line = f"| 1 | {both:.1f} / {bare:.1f} | {itr(1.0, 4, 2.5):.1f} / {itr(1.0, 4, 2.0):.1f} |"
+    assert line in summary
+
+
+def test_two_evaluations_of_one_kind_stand_apart(tmp_path):
+    frame = pd.concat(
+        scores("x", ["1", "2"], evaluation=name, evaluation_kind="within_session")
+        for name in ("five folds", "two folds")
+    )
+    titles = [found.title for found in panels(rows_of(prepare(frame)))]
+    assert titles == ["x · five folds", "x · two folds"]
+    curves = scores("x", ["1", "2"], evaluation="growth", evaluation_kind="learning_curve",
+                    minutes=(1, 2))  # fmt: skip
+    (facets,) = learning_curves(rows_of(prepare(curves)))
+    assert facets.title == "x · growth"
+    assert not compare(curves).pairs.size
+    assert [p.evaluation for p in panels(rows_of(prepare(curves)))] == []
+
+
+def test_effects_of_several_window_lengths_are_told_apart():
+    frame = pd.concat(scores("x", [*"123456"], window_s=w, seed=int(2 * w)) for w in (0.5, 1.0))
+    titles = [found.title for found in compared(compare(frame))]
+    assert titles == [f"within-session, {w} s windows, accuracy" for w in ("0.5", "1")]
+    one_each = pd.concat(scores(f"x{w}", [*"1234"], window_s=w) for w in (0.5, 1.0))
+    (found,) = compared(compare(one_each))
+    assert found.several
 
 
 def test_learning_curve_has_a_mean_with_an_interval_and_every_subject():

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from benchmark_toys import ToySettings
+from benchmark_toys import LogVar, ToySettings
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedKFold
@@ -51,6 +51,8 @@ COLUMNS = [
     "dataset",
     "pipeline",
     "evaluation",
+    "evaluation_kind",
+    "window_s",
     "fold",
     "metric",
     "n_test",
@@ -237,6 +239,73 @@ def test_every_epoched_evaluation_runs(tmp_path: Path) -> None:
     curve = found.query("evaluation == 'learning_curve' and pipeline == 'mdm'")
     assert set(curve["n_train"]) == {6, 12}
     assert curve["minutes_train"].iloc[0] == pytest.approx(curve["n_train"].iloc[0] * 48 / 64 / 60)
+
+
+def test_evaluations_of_one_kind_have_names(tmp_path: Path) -> None:
+    more = "  - {kind: within_session, name: two folds, folds: 2}\n"
+    found = run(config(evaluations=more), tmp_path, n_jobs=1)
+    assert found.groupby("evaluation").size().to_dict() == {"within_session": 40, "two folds": 16}
+    assert set(found["evaluation_kind"]) == {"within_session"}
+    assert len(set(found["key"])) == len(found)
+    again = config(evaluations=more.replace("two folds", "halves"))
+    assert sorted(set(run(again, tmp_path, n_jobs=1)["evaluation"])) == ["halves", "within_session"]
+
+
+WINDOWS = """
+  - {kind: %s, name: by length, window_s: [0.25, 0.5, 2.0]%s}
+"""
+
+
+@pytest.mark.parametrize(
+    ("kind", "more", "n"),
+    [
+        ("within_session", "", 20), ("leave_one_block_out", "", 40), ("within_subject", "", 10),
+        ("cross_session", "", 4), ("cross_subject", "", 4),
+        ("transfer", ", train: [1], test: [2]", 2),
+    ],
+)  # fmt: skip
+def test_window_lengths_are_cut_from_the_beginning(
+    tmp_path: Path, kind: str, more: str, n: int
+) -> None:
+    text = config(evaluations=WINDOWS % (kind, more)).evaluations[1]
+    settings = config().model_copy(update={"evaluations": (text,)})
+    found = run(settings, tmp_path, n_jobs=1)
+    too_long = found[found["window_s"] == 2.0]
+    assert set(too_long["error"]) == {
+        "windows of 2 s cannot be cut from epochs of 0.75 s at 64 Hz; mend 'window_s' of the "
+        "evaluation"
+    }
+    good = found[found["error"] == ""]
+    assert good.groupby(["window_s", "pipeline"]).size().tolist() == [n] * 4
+    np.testing.assert_allclose(
+        good["minutes_train"], good["n_train"] * good["window_s"] / 60, rtol=1e-12
+    )
+
+
+def test_a_shorter_window_is_what_shorter_epochs_would_give(tmp_path: Path) -> None:
+    more = "  - {kind: within_session, name: by length, window_s: [0.5, 0.75]}\n"
+    found = run(config(evaluations=more), tmp_path, n_jobs=1)
+    mine = found[(found["pipeline"] == "LogVar+LR") & (found["subject"] == "s1")]
+    epochs = ToySettings().build().epochs("s1")[0]
+    plain = make_pipeline(LogVar(), LogisticRegression())
+    whole = mine.query("evaluation == 'within_session' and session == '1'")["score"].tolist()
+    assert whole == mine.query("window_s == 0.75 and session == '1'")["score"].tolist()[:5]
+    splits = StratifiedKFold(5, shuffle=True, random_state=42).split(epochs.X, epochs.y)
+    X, y = epochs.X[..., :32], (epochs.y == "b").astype(int)
+    for score, (train, test) in zip(
+        mine.query("window_s == 0.5 and session == '1'")["score"], splits, strict=True
+    ):
+        ranking = plain.fit(X[train], y[train]).decision_function(X[test])
+        assert score == pytest.approx(roc_auc_score(y[test], ranking))
+
+
+def test_within_subject_scores_all_sessions_as_one(tmp_path: Path) -> None:
+    found = run(config(evaluations="  - {kind: within_subject}\n"), tmp_path, n_jobs=1)
+    pooled = found[found["evaluation"] == "within_subject"]
+    assert set(pooled["session"]) == {"all"}
+    assert set(pooled["n_test"]) == {8}
+    assert set(pooled["n_train"]) == {32}
+    assert pooled.groupby(["subject", "pipeline"]).size().tolist() == [5] * 4
 
 
 def test_twins_never_stand_on_both_sides(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bci.benchmark import config as configs
-from bci.benchmark import online
+from bci.benchmark import evaluations, online
 from bci.benchmark.deploy import deploy
 from bci.benchmark.pseudo_online import evaluate
 from bci.benchmark.run import run
@@ -51,7 +51,7 @@ def test_rows_are_those_of_the_live_pipeline(
     dataset = config.datasets[0].build()
     one, other = dataset.continuous(dataset.subjects[0])
     evaluation = config.evaluations[0]
-    assert isinstance(evaluation, configs.PseudoOnline)
+    assert isinstance(evaluation, evaluations.PseudoOnline)
     cut = online.windows(evaluation, [one], idle=True)
     assert ours.loc[other.session, "n_train"] == len(cut.y)
     from bci.decoders import MDM
@@ -73,6 +73,6 @@ def test_deployed_from_the_live_chain(tmp_path: Path, config: configs.BenchmarkC
     assert "coefficients" in manifest.processing[0]
     assert manifest.window["length_s"] == 2.0
     assert manifest.scores[0].n == sum(manifest.n_trials.values())
-    without = config.model_copy(update={"evaluations": (configs.WithinSession(),)})
+    without = config.model_copy(update={"evaluations": (evaluations.WithinSession(),)})
     with pytest.raises(ConfigError, match="filtered forwards and backwards, which no live session"):
         deploy(without, "mdm", "01", tmp_path / "other", report=print)

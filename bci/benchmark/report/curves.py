@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,11 +14,10 @@ from bci.benchmark.report.data import Panel, colours, labels, subject_point
 from bci.benchmark.report.intervals import mean_interval
 from bci.benchmark.report.rows import CURVES, ONLINE, Row, grouped, known, scored, spoken
 from bci.benchmark.report.svg import N_COLOURS, Figure, Scale, shorten
-from bci.metrics import accuracy_interval, itr
+from bci.metrics import accuracy_interval, itr, mean_itr
 
 #: Seconds of gaze shift that the SSVEP literature adds to each selection.
 GAZE_S = 0.5
-_LENGTH = re.compile(r"[ _-]+(\d+(?:\.\d+)?) ?s(?= \(SIMULATED\)$|$)")
 _W, _H = 268.0, 190.0
 
 
@@ -73,8 +71,8 @@ class Facets:
 def learning_curves(rows: Sequence[Row]) -> Iterator[Facets]:
     """Score against minutes of training data, by data set."""
     number, name = colours(rows), labels(rows)
-    good = [row for row in scored(rows) if row.evaluation == CURVES and row.minutes_train >= 0]
-    for dataset, of_set in grouped(good, lambda row: row.dataset).items():
+    good = [row for row in scored(rows) if row.evaluation_kind == CURVES and row.minutes_train >= 0]
+    for title, of_set in _by_evaluation(good).items():
         metric = next((row.metric for row in of_set if row.metric), "accuracy")
         facets = tuple(
             Facet.of(
@@ -88,25 +86,14 @@ def learning_curves(rows: Sequence[Row]) -> Iterator[Facets]:
         percent = metric != "roc_auc"
         label = "accuracy, %" if percent else "area under the ROC curve"
         yield Facets(
-            dataset, "minutes of training data", label, (floor, 1.0), percent, facets, chance
+            title, "minutes of training data", label, (floor, 1.0), percent, facets, chance
         )
 
 
 def transfer_rates(rows: Sequence[Row]) -> Iterator[Facets]:
-    """Transfer rate against window length, where rows tell accuracy and several lengths.
-
-    Data sets that are named after their windows, "NAME 1.5 s", are one here.
-    """
+    """Transfer rate against window length, where rows tell accuracy and several lengths."""
     number, name = colours(rows), labels(rows)
-    good = [
-        row
-        for row in scored(rows)
-        if row.evaluation not in (CURVES, ONLINE)
-        and (row.metric == "accuracy" and row.window_s > 0 and row.n_classes >= 2)
-    ]
-    for title, of_set in grouped(good, _family).items():
-        if len({row.window_s for row in of_set}) < 2:
-            continue
+    for title, of_set in rated(rows).items():
         facets = []
         for pipeline, some in grouped(of_set, lambda row: row.pipeline).items():
             bare = _by_subject(some, partial(_rates, 0.0))
@@ -117,6 +104,30 @@ def transfer_rates(rows: Sequence[Row]) -> Iterator[Facets]:
         tops += [k.y for f in facets for k in f.second]
         y_range = (0.0, 1.05 * max([*tops, 1.0]))
         yield Facets(title, "window, s", "bit/min", y_range, False, tuple(facets))
+
+
+def rated(rows: Sequence[Row]) -> dict[str, list[Row]]:
+    """Rows that transfer rates are told of: accuracies at several window lengths, by title."""
+    good = [
+        row
+        for row in scored(rows)
+        if row.evaluation_kind not in (CURVES, ONLINE)
+        and (row.metric == "accuracy" and row.window_s > 0 and row.n_classes >= 2)
+    ]
+    found = _by_evaluation(good)
+    return {k: some for k, some in found.items() if len({row.window_s for row in some}) > 1}
+
+
+def session_rate(rows: Sequence[Row], gaze_s: float) -> float:
+    """Mean over one subject's sessions of each session's transfer rate, bit/min.
+
+    All rows are of one window length; a session's accuracy is the mean over its folds.
+    """
+    accuracies = [
+        float(np.mean([row.score for row in some]))
+        for some in grouped(rows, lambda row: row.session).values()
+    ]
+    return mean_itr(accuracies, int(rows[0].n_classes), rows[0].window_s + gaze_s)
 
 
 def reliability(panel: Panel) -> Facets | None:
@@ -167,12 +178,14 @@ def draw_facet(facets: Facets, facet: Facet, *, diagonal: bool = False) -> Figur
     return figure
 
 
-def _family(row: Row) -> str:
-    """Data set without the length of its windows, and evaluation."""
-    dataset, found = row.dataset, _LENGTH.search(row.dataset)
-    if found is not None and math.isclose(float(found[1]), row.window_s, rel_tol=1e-3):
-        dataset = dataset[: found.start()] + dataset[found.end() :]
-    return f"{dataset} · {spoken(row.evaluation)}"
+def _by_evaluation(rows: Sequence[Row]) -> dict[str, list[Row]]:
+    """Rows by data set and evaluation; a learning curve under its kind's name needs none."""
+    return grouped(
+        rows,
+        lambda row: (
+            row.dataset if row.evaluation == CURVES else f"{row.dataset} · {spoken(row.evaluation)}"
+        ),
+    )
 
 
 def _by_subject(rows: Sequence[Row], curve: Callable[[Sequence[Row]], Curve]) -> dict[str, Curve]:
@@ -199,13 +212,14 @@ def _learning(metric: str, rows: Sequence[Row]) -> Curve:
 
 
 def _rates(gaze_s: float, rows: Sequence[Row]) -> Curve:
-    """One subject's transfer rates, at its accuracy and at both ends of its interval."""
+    """One subject's transfer rates, with those at both ends of its accuracy's interval."""
     knots = []
     for seconds, some in sorted(grouped(rows, lambda row: row.window_s).items()):
-        point = subject_point("", some, "accuracy", math.nan)
+        point, rate = subject_point("", some, "accuracy", math.nan), session_rate(some, gaze_s)
         m = int(some[0].n_classes)
-        low, y, high = (itr(p, m, seconds + gaze_s) for p in (point.low, point.value, point.high))
-        knots.append(Knot(seconds, y, low, high))
+        low, high = (itr(p, m, seconds + gaze_s) for p in (point.low, point.high))
+        # the mean of the sessions' rates is above the rate of their mean accuracy
+        knots.append(Knot(seconds, rate, min(low, rate), max(high, rate)))
     return tuple(knots)
 
 

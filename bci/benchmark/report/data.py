@@ -18,6 +18,7 @@ from bci.benchmark.report.intervals import mean_interval, score_interval
 from bci.benchmark.report.rows import (
     CURVES,
     ONLINE,
+    PARTITIONS,
     Row,
     grouped,
     known,
@@ -137,7 +138,11 @@ def labels(rows: Iterable[Row]) -> dict[str, str]:
 def panels(rows: Sequence[Row], *, online: bool = False) -> Iterator[Panel]:
     """Panels of the epoched evaluations, or of the pseudo-online one, in order."""
     number = colours(rows)
-    own = [row for row in rows if row.evaluation != CURVES and (row.evaluation == ONLINE) == online]
+    own = [
+        row
+        for row in rows
+        if row.evaluation_kind != CURVES and (row.evaluation_kind == ONLINE) == online
+    ]
     for of_set in grouped(own, lambda row: (row.dataset, row.evaluation)).values():
         lengths = sorted({row.window_s for row in of_set if math.isfinite(row.window_s)})
         for length in lengths if len(lengths) > 1 else [math.nan]:
@@ -165,9 +170,9 @@ def count_trials(rows: Sequence[Row]) -> tuple[int, int]:
     may share their test: the largest counts, and no trial twice.
     """
     n = 0.0
-    for (evaluation, _), some in grouped(rows, lambda r: (r.evaluation, r.session)).items():
+    for (kind, _), some in grouped(rows, lambda r: (r.evaluation_kind, r.session)).items():
         tested = [row.n_test for row in some]
-        n += sum(tested) if evaluation == "within_session" else max(tested)
+        n += sum(tested) if kind in PARTITIONS else max(tested)
     truth = [str(y) for row in rows for y in row.details.get("y_true") or ()]
     share = truth.count(max(truth)) / len(truth) if truth else 0.0
     return round(n), round(share * n)

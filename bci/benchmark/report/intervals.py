@@ -1,4 +1,4 @@
-"""Intervals that stand beside every score of a report; `bci.benchmark.chance` has those of guessing.
+"""Intervals that stand beside every score of a report; those of guessing: `bci.benchmark.chance`.
 
 Each returns ``(low, high)`` at 95 % unless told otherwise.
 """

@@ -7,6 +7,7 @@ and prints. The same input gives the same bytes.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from bci.benchmark.report.curves import rated
 from bci.benchmark.report.online import online_table
 from bci.benchmark.report.rows import Row, prepare, rows_of, scored
 from bci.benchmark.report.sections import Content, Section, sections
@@ -28,6 +30,7 @@ from bci.benchmark.report.tables import (
     notes,
     overview,
     settings,
+    transfer_rate,
     what_was_run,
 )
 from bci.errors import BciError
@@ -52,8 +55,8 @@ def write_report(
     ----------
     results : DataFrame
         One row per (data set, subject, session, evaluation, fold, pipeline); see
-        `bci.benchmark.run`. May be empty. A column `window_s`, or the key in
-        `details`, tells the window length for the plot of transfer rates.
+        `bci.benchmark.run`. May be empty. A column `window_s` tells the window length for the
+        plot of transfer rates.
     out : Path
         The folder; made where it is missing.
     config_yaml : str
@@ -134,6 +137,7 @@ def _markdown(content: Content, title: str, environment: Mapping[str, Any]) -> I
         ("Overview", [overview((*content.panels, *content.online))]),
         ("Scores by subject", [t for panel in content.panels for t in by_subject(panel)]),
         ("Effects and significance", list(comparisons(content.compared))),
+        ("Transfer rate against window length", list(_rates(rows))),
         ("Pseudo-online", [online_table(panel) for panel in content.online]),
         ("Latency", [latency(rows)]),
         ("Failures", [failures(rows)]),
@@ -144,6 +148,11 @@ def _markdown(content: Content, title: str, environment: Mapping[str, Any]) -> I
         if any(table.rows for table in found):
             yield f"## {heading}\n"
             yield from (table.markdown() for table in found if table.rows)
+
+
+def _rates(rows: Sequence[Row]) -> Iterator[Table]:
+    for title, some in rated(rows).items():
+        yield from (replace(t, title=f"{title}, {t.title}") for t in transfer_rate(some))
 
 
 def _name(config_yaml: str) -> str:

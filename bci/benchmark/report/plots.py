@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
+from bci.benchmark.chance import UNKNOWN, Interval
 from bci.benchmark.report.data import Lane, Panel, Point
 from bci.benchmark.report.forest import MAX_PAIRS
-from bci.benchmark.report.intervals import UNKNOWN, Interval
 from bci.benchmark.report.rows import known
 from bci.benchmark.report.svg import CHARACTER, N_COLOURS, Figure, Scale, shorten
 

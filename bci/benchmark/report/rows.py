@@ -13,11 +13,12 @@ import pandas as pd
 
 from bci.errors import ConfigError
 
-#: Evaluations that have a section of their own.
+#: Kinds of evaluation that have a section of their own.
 CURVES, ONLINE = "learning_curve", "pseudo_online"
 _NEEDED = ("dataset", "subject", "pipeline", "evaluation", "score")
 _TEXT = {
-    "dataset": "", "subject": "", "pipeline": "", "evaluation": "", "session": "0",
+    "dataset": "", "subject": "", "pipeline": "", "evaluation": "", "evaluation_kind": "",
+    "session": "0",
     "metric": "", "paradigm": "", "error": "", "details": "",
 }  # fmt: skip
 _NUMBERS = (
@@ -31,10 +32,15 @@ _IN_DETAILS = {
 }
 _FLAGS = ("simulated", "transductive")
 _ORDER = [
-    "simulated", "dataset", "evaluation", "window_s", "pipeline", "subject", "session",
-    "minutes_train", "fold",
+    "simulated", "dataset", "evaluation_kind", "evaluation", "window_s", "pipeline", "subject",
+    "session", "minutes_train", "fold",
 ]  # fmt: skip
-_EVALUATIONS = ("within_session", "cross_session", "cross_subject", "transfer")
+_EVALUATIONS = (
+    "within_session", "leave_one_block_out", "within_subject", "cross_session", "cross_subject",
+    "transfer",
+)  # fmt: skip
+#: Kinds whose folds of one session test every trial once.
+PARTITIONS = _EVALUATIONS[:3]
 
 Key = TypeVar("Key", bound=Hashable)
 
@@ -43,12 +49,13 @@ Key = TypeVar("Key", bound=Hashable)
 class Row:
     """One score, or the reason why there is none. Numbers that are not known are NaN.
 
-    `dataset` says SIMULATED where it is; `details` is what the engine told
-    beside the score.
+    `dataset` says SIMULATED where it is; `evaluation` is the name of one of
+    `evaluation_kind`; `details` is what the engine told beside the score.
     """
 
     dataset: str
     evaluation: str
+    evaluation_kind: str
     pipeline: str
     subject: str
     session: str
@@ -95,6 +102,8 @@ def prepare(results: pd.DataFrame) -> pd.DataFrame:
 
     for name, default in _TEXT.items():
         frame[name] = [default if _is_missing(v) else str(v) for v in column(name, default)]
+    unnamed = frame["evaluation_kind"] == ""
+    frame["evaluation_kind"] = frame["evaluation_kind"].where(~unnamed, frame["evaluation"])
     for name in _NUMBERS:
         frame[name] = pd.to_numeric(column(name, math.nan), errors="coerce").astype(float)
     for name in _FLAGS:

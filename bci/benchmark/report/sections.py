@@ -15,6 +15,7 @@ from bci.benchmark.report.curves import (
     Facets,
     draw_facet,
     learning_curves,
+    rated,
     reliability,
     transfer_rates,
 )
@@ -104,7 +105,7 @@ def sections(
     yield Section("effects", "Effects and significance", _EFFECTS, tuple(_effects(content)))
     matrices = tuple(b for p in (*content.panels, *content.online) for b in _matrices(p))
     yield Section("confusion", "Confusion matrices", _MATRICES, matrices)
-    rates = tuple(_facets(f) for f in transfer_rates(rows))
+    rates = tuple(_rates(content.rows))
     yield Section("itr", "Transfer rate against window length", _RATES, rates)
     learning = tuple(_facets(f) for f in learning_curves(rows))
     yield Section("learning", "Learning curves", _LEARNING, learning)
@@ -135,10 +136,11 @@ _MATRICES = (
     "where it stayed silent; idle: the false activations."
 )
 _RATES = (
-    "Information transfer rate after Wolpaw et al. (2002). Thin lines: subjects, with the rate at "
-    f"both ends of their accuracy's 95 % interval, {GAZE_S:g} s of gaze shift added to each "
-    "window. Thick: the mean of the subjects' rates (not the rate of their mean accuracy) with "
-    "its 95 % t interval; dashed: the same without gaze shift; grey: the other pipelines."
+    "Information transfer rate after Wolpaw et al. (2002). Thin lines: subjects, the mean of their "
+    "sessions' rates, with the rate at both ends of their accuracy's 95 % interval; "
+    f"{GAZE_S:g} s of gaze shift are added to each window. Thick: the mean of the subjects' rates "
+    "(not the rate of their mean accuracy) with its 95 % t interval; dashed: the same without "
+    "gaze shift; grey: the other pipelines."
 )
 _LEARNING = (
     "Thin lines: subjects, mean of the repeats, with the 95 % interval that one test set of each "
@@ -216,6 +218,12 @@ def _facets(facets: Facets, *, diagonal: bool = False, heading: str = "") -> Blo
         if facet.subjects or facet.mean
     ]
     return Block(heading or facets.title, tuple(f.markup() for f in drawn), small=True)
+
+
+def _rates(rows: Sequence[Row]) -> Iterator[Block]:
+    for facets, of_set in zip(transfer_rates(rows), rated(rows).values(), strict=True):
+        numbers = tuple(tables.transfer_rate(of_set))
+        yield replace(_facets(facets), tables=numbers, fold="Numbers by subject")
 
 
 def _online(panel: Panel) -> Iterator[Block]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from bci.benchmark.report.rows import named, natural, spoken
+from bci.benchmark.statistics import SCOPE
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -81,14 +82,16 @@ def compared(
         return ()
     over_all = {_key(row): row for row in comparison.combined.to_dict("records")}
     found, called = [], labels or {}
-    scopes = comparison.pairs.groupby(["evaluation", "metric", "simulated"], sort=False)
-    for (evaluation, metric, simulated), rows in scopes:
+    scopes = comparison.pairs.groupby(SCOPE, sort=False, dropna=False)
+    for scope, rows in scopes:
+        evaluation, metric, simulated, window_s = scope
         pairs = tuple(
             replace(p, one=called.get(p.one, p.one), two=called.get(p.two, p.two))
             for p in _pairs(rows, over_all)
         )
         unit = {"roc_auc": "ROC-AUC"}.get(str(metric), str(metric))
-        title = ", ".join(filter(None, (spoken(str(evaluation)), unit)))
+        window = f"{window_s:g} s windows" if window_s == window_s else ""
+        title = ", ".join(filter(None, (spoken(str(evaluation)), window, unit)))
         found.append(Compared(named(title, bool(simulated)), pairs))
     return tuple(sorted(found, key=lambda c: ("SIMULATED" in c.title, natural(c.title))))
 
@@ -128,7 +131,7 @@ def _effect(name: str, row: dict[Any, Any], *, pooled: bool) -> Effect:
 
 
 def _key(row: dict[Any, Any]) -> tuple[str, ...]:
-    return tuple(str(row[k]) for k in ("evaluation", "metric", "simulated", "pipe1", "pipe2"))
+    return tuple(str(row[k]) for k in (*SCOPE, "pipe1", "pipe2"))
 
 
 def _ahead(pair: Pair) -> bool:

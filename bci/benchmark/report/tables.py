@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from bci.benchmark.report.data import Lane, Panel
+from bci.benchmark.report.curves import GAZE_S, session_rate
+from bci.benchmark.report.data import Lane, Panel, labels
 from bci.benchmark.report.forest import tell_effect, tell_p
 from bci.benchmark.report.rows import ONLINE, Row, grouped, known, natural, scored, spoken
 from bci.benchmark.report.statistics import Compared, Effect, Pair
@@ -151,11 +152,34 @@ def _effect(pair: Pair, effect: Effect) -> tuple[str, ...]:
     )  # fmt: skip
 
 
+def transfer_rate(rows: Sequence[Row]) -> Iterator[Table]:
+    """Bit/min by subject and window length, with and without gaze shift; a table by pipeline."""
+    lengths = sorted({row.window_s for row in rows})
+    for pipeline, some in grouped(rows, lambda row: row.pipeline).items():
+        by_length: dict[float, list[tuple[float, float]]] = {length: [] for length in lengths}
+        lines = []
+        for subject, own in grouped(some, lambda row: row.subject).items():
+            cells = []
+            for length, found in by_length.items():
+                here = [row for row in own if row.window_s == length]
+                if here:
+                    found.append((session_rate(here, GAZE_S), session_rate(here, 0.0)))
+                cells.append("{:.1f} / {:.1f}".format(*found[-1]) if here else "–")
+            lines.append((subject, *cells))
+        means = [
+            "{:.1f} / {:.1f}".format(*np.mean(found, axis=0)) if found else "–"
+            for found in by_length.values()
+        ]
+        title = f"{labels(some)[pipeline]}: bit/min, with {GAZE_S:g} s of gaze shift / without"
+        columns = ("subject", *(f"{length:g} s" for length in lengths))
+        yield Table(title, columns, (*lines, ("mean", *means)))
+
+
 def latency(rows: Sequence[Row]) -> Table:
     """Time to train a fold and to decode a window, by data set and pipeline."""
     lines = []
     by_work = grouped(
-        scored(rows), lambda row: (row.dataset, row.pipeline, row.evaluation == ONLINE)
+        scored(rows), lambda row: (row.dataset, row.pipeline, row.evaluation_kind == ONLINE)
     )
     for (dataset, pipeline, live), some in by_work.items():
         took, p50 = known(row.time for row in some), known(row.predict_ms_p50 for row in some)

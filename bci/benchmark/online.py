@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bci.benchmark import pipelines, pseudo_online, scoring
+from bci.benchmark import operating_point, pipelines, pseudo_online, scoring
 from bci.benchmark.config import PipelineSettings
 from bci.benchmark.data import ContinuousSession
 from bci.benchmark.evaluations import PseudoOnline
@@ -75,18 +75,23 @@ def rows(task: Task, unit: Unit) -> Iterator[Row]:
     tested = [s for s in of_subject if s.session == unit.session]
     if not tested:
         raise BciError(f"session {unit.session} of subject {unit.subject} is not there any more")
-    config = session_config(evaluation, tested[0])
-    decoder, n_train, minutes = _decoder(task, settings, evaluation, config, of_subject, tested)
+    others = _others(of_subject, tested)
+    decoder, n_train, minutes = _decoder(task, settings, evaluation, tested[0], others)
+    live = [session_config(evaluation, session) for session in tested]
+    threshold = None
+    if evaluation.threshold == "auto":
+        threshold = _threshold(task, settings, evaluation, others)
+        live = [operating_point.with_threshold(config, threshold) for config in live]
     results = [
-        pseudo_online.evaluate(
-            session, session_config(evaluation, session), decoder, unit.pipeline, **evaluation.rules
-        )
-        for session in tested
+        pseudo_online.evaluate(session, config, decoder, unit.pipeline, **evaluation.rules)
+        for session, config in zip(tested, live, strict=True)
     ]
     result = results[0] if len(results) == 1 else pseudo_online.pool(results)
     if failed := result.abstentions.get("decoder-error"):
         raise BciError(f"it failed on {failed} windows of the live stream; the log says how")
     details: dict[str, Any] = result.details()
+    if threshold is not None:
+        details["threshold"] = threshold
     n_classes = int(details.get("n_classes", len(task.source.classes)))
     yield row(task, unit) | {
         "score": result.score,
@@ -94,7 +99,7 @@ def rows(task: Task, unit: Unit) -> Iterator[Row]:
         "n_classes": n_classes,
         "chance": 1.0 / n_classes,
         "n_test": int(details.get("trials", 0)),
-        "window_s": config.window.length_s,
+        "window_s": live[0].window.length_s,
         "samples": n_train,
         "n_train": n_train,
         "minutes_train": minutes,
@@ -105,29 +110,32 @@ def rows(task: Task, unit: Unit) -> Iterator[Row]:
     }
 
 
+def _others(
+    of_subject: Sequence[ContinuousSession], tested: Sequence[ContinuousSession]
+) -> list[ContinuousSession]:
+    """The subject's other recordings, without twins of the tested ones."""
+    names = {session.session for session in tested}
+    return [s for s in of_subject if s.session not in names and not any(same(s, t) for t in tested)]
+
+
 def _decoder(
     task: Task,
     settings: PipelineSettings,
     evaluation: PseudoOnline,
-    config: Config,
-    of_subject: Sequence[ContinuousSession],
-    tested: Sequence[ContinuousSession],
+    tested: ContinuousSession,
+    others: Sequence[ContinuousSession],
 ) -> tuple[Any, int, float]:
-    """The decoder, with the number of its training windows and their minutes."""
-    pipeline = Pipeline(config.model_copy(update={"decoder": None}), tested[0].recording.info)
+    """The decoder for a session, with the number of its training windows and their minutes."""
+    config = session_config(evaluation, tested)
+    pipeline = Pipeline(config.model_copy(update={"decoder": None}), tested.recording.info)
     context = Context(pipeline.info, pipeline.cutter.length, task.source.classes, task.seed)
     decoder = pipelines.rest(settings, context, whole=True)
     if evaluation.train == "none":
         if not hasattr(decoder, "classes_"):
             raise BciError("it must be trained, but 'train' is 'none'")
         return decoder, 0, 0.0
-    others = [
-        s
-        for s in of_subject
-        if s.session != tested[0].session and not any(same(s, t) for t in tested)
-    ]
     if not others:
-        raise BciError(f"subject {tested[0].subject} has no other session to train on")
+        raise BciError(f"subject {tested.subject} has no other session to train on")
     # a decoder that is there before training decides among its own classes: rest is none of them
     found = windows(evaluation, others, idle=not hasattr(decoder, "classes_"))
     minutes = found.X.size / found.X.shape[1] / pipeline.info.sfreq / 60.0
@@ -139,6 +147,35 @@ def _decoder(
     if not hasattr(fitted, "predict_proba"):
         raise BciError("it gives no probabilities, which live decisions need")
     return fitted, len(found.y), minutes
+
+
+def _threshold(
+    task: Task,
+    settings: PipelineSettings,
+    evaluation: PseudoOnline,
+    others: Sequence[ContinuousSession],
+) -> float:
+    """The threshold for a session, chosen on the others.
+
+    Each of them is decoded by a decoder that was not trained on it: on its own training
+    a decoder is surer than it will be.
+    """
+    if len(others) < (1 if evaluation.train == "none" else 2):
+        raise BciError(
+            f"a threshold is chosen on other sessions than the tested one, and than those trained "
+            f"on; there {'is' if len(others) == 1 else 'are'} {len(others)} left. Set 'threshold: "
+            "fixed', or 'train: none' for a decoder that needs no training"
+        )
+    decoded = []
+    for session in others:
+        decoder, _, _ = _decoder(task, settings, evaluation, session, _others(others, [session]))
+        config = session_config(evaluation, session)
+        decoded.append(operating_point.decode(session, config, decoder))
+    return operating_point.choose_threshold(
+        decoded, session_config(evaluation, others[0]),
+        pseudo_online.rules_for(others[0], **evaluation.rules),
+        false_per_min=evaluation.max_false_per_min, within=evaluation.idle_time,
+    )  # fmt: skip
 
 
 def same(one: ContinuousSession, other: ContinuousSession) -> bool:

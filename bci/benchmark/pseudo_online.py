@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from math import ceil, nan
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 
@@ -33,7 +34,16 @@ from bci.playback import events, log_beside
 from bci.sources.files import Recording
 from bci.types import Decision, Event, FloatArray, Gap, Marker
 
-__all__ = ["PseudoOnlineResult", "Rules", "evaluate", "first_window", "judge", "pool", "run"]
+__all__ = [
+    "PseudoOnlineResult",
+    "Rules",
+    "evaluate",
+    "first_window",
+    "judge",
+    "pool",
+    "rules_for",
+    "run",
+]
 
 
 def evaluate(
@@ -64,8 +74,7 @@ def evaluate(
     model : str
         Names it in the decisions.
     reaction_s, tolerance_s, gaze_shift_s, idle_labels, n_bins
-        See `bci.benchmark.matching.Rules`. Idle labels None: "rest" and the labels of the
-        markers of rest.
+        See `rules_for` and `bci.benchmark.matching.Rules`.
     chunk : int, sequence of int or None
         Samples at once, as for `Recording.events`; None: one hop, as live. No figure but
         `decode_ms` depends on it.
@@ -80,10 +89,22 @@ def evaluate(
     """
     pipeline = Pipeline(config, session.recording.info, decoder, model)
     _must_slide(config)
-    idle = idle_labels if idle_labels is not None else _idle_labels(session)
-    rules = Rules(reaction_s, tolerance_s, gaze_shift_s, tuple(idle), n_bins)
+    rules = rules_for(
+        session, reaction_s=reaction_s, tolerance_s=tolerance_s, gaze_shift_s=gaze_shift_s,
+        idle_labels=idle_labels, n_bins=n_bins,
+    )  # fmt: skip
     decisions, decode_ms = run(pipeline, session.recording, chunk)
     return judge(session, decisions, pipeline.classes, rules, first_window(pipeline), decode_ms)
+
+
+def rules_for(
+    session: ContinuousSession, *, idle_labels: Sequence[str] | None = None, **more: Any
+) -> Rules:
+    """Rules for a session; idle labels None: "rest" and the labels of its markers of rest."""
+    if idle_labels is None:
+        of_markers = (session.labels.get(v, "rest") for v in session.idle)
+        idle_labels = sorted({"rest", *of_markers})
+    return Rules(idle_labels=tuple(idle_labels), **more)
 
 
 def run(
@@ -187,10 +208,6 @@ def _must_slide(config: Config) -> None:
             "pseudo-online evaluation needs free-running windows: set window.kind to 'sliding', "
             f"found '{config.window.kind}', which is told when a trial begins"
         )
-
-
-def _idle_labels(session: ContinuousSession) -> tuple[str, ...]:
-    return tuple(sorted({"rest", *(session.labels.get(v, "rest") for v in session.idle)}))
 
 
 def _check(

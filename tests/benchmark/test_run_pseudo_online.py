@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bci.benchmark import config as configs
-from bci.benchmark import evaluations, online
+from bci.benchmark import evaluations, online, operating_point
 from bci.benchmark.deploy import deploy
 from bci.benchmark.pseudo_online import evaluate
 from bci.benchmark.run import run
@@ -64,6 +65,43 @@ def test_rows_are_those_of_the_live_pipeline(
     assert ours.loc[other.session, "score"] == pytest.approx(plain.score)
     for figure in ("hits", "misses", "false_activations", "minutes_idle"):
         assert told[figure] == pytest.approx(plain.details()[figure])
+
+
+def test_a_threshold_is_chosen_on_sessions_of_no_training_and_no_test(
+    tmp_path: Path, config: configs.BenchmarkConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two sessions give no third one; three do, and what is decoded was not trained on."""
+    text = TEXT.replace("    rules:", "    threshold: auto\n    rules:")
+    found = run(configs.loads(text), tmp_path / "two", n_jobs=1)
+    (reason,) = set(found[found["pipeline"] == "mdm"]["error"])
+    assert "there is 1 left" in reason
+    trained: list[set[str]] = []
+    decoded: list[str] = []
+    windows, decode = online.windows, operating_point.decode
+
+    def cut(evaluation: Any, sessions: Any, idle: bool) -> Any:
+        trained.append({session.session for session in sessions})
+        return windows(evaluation, sessions, idle)
+
+    def spied(session: Any, *rest: Any) -> Any:
+        decoded.append(session.session)
+        assert session.session not in trained[-1]
+        return decode(session, *rest)
+
+    monkeypatch.setattr(online, "windows", cut)
+    monkeypatch.setattr(operating_point, "decode", spied)
+    three = configs.loads(text.replace("n_sessions: 2", "n_sessions: 3"))
+    mdm = three.model_copy(update={"pipelines": {"mdm": three.pipelines["mdm"]}})
+    found = run(mdm, tmp_path / "three", n_jobs=1)
+    assert (found["error"] == "").all()
+    names = found["session"].tolist()
+    for number, tested in enumerate(names):
+        others = [name for name in names if name != tested]
+        assert decoded[2 * number : 2 * number + 2] == others
+        assert trained[3 * number : 3 * number + 3] == [set(others), {others[1]}, {others[0]}]
+    assert all(
+        json.loads(told)["threshold"] in operating_point.CANDIDATES for told in found["details"]
+    )
 
 
 def test_deployed_from_the_live_chain(tmp_path: Path, config: configs.BenchmarkConfig) -> None:

@@ -2,14 +2,15 @@
 
 ::
 
-    config.py          a benchmark's YAML
+    config.py          a benchmark's YAML; evaluations.py its evaluations
     datasets/          epochs and continuous recordings, by subject and session (see data.py)
     pipelines.py       our decoders by kind, any estimator by import path; transforms.py
-    folds.py           who is trained on what; learning_curve.py; leaks.py guards it
+    folds.py           who is trained on what; trials.py, learning_curve.py; leaks.py guards it
     scoring.py         what a score is, as MOABB scores
     plan.py, task.py   units of work; survey.py, index.py know the data without reading it again
     run.py             plan, run, collect; work.py does a task, runners.py says where,
-                       memory.py shares fits, progress.py tells how far it is
+                       memory.py shares fits, progress.py tells how far it is, stopping.py
+                       ends it when it is asked to
     store.py           one file per unit of work, keyed by what it depends on (version.py)
     pseudo_online.py   a recording through the live pipeline, with an idle class: matching.py
                        counts, outcome.py is the result, operating_point.py the threshold,

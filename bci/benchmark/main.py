@@ -12,6 +12,7 @@ from bci import __version__
 from bci.benchmark import config as configs
 from bci.benchmark import deploy as deployment
 from bci.benchmark import run as engine
+from bci.benchmark.stopping import Stop, stoppable
 from bci.errors import ConfigError
 
 Say = Callable[[str], None]
@@ -31,9 +32,14 @@ def run(
 ) -> bool:
     """Run the benchmark of `path`, write results and report to `out`; False if a unit failed."""
     config = configs.load(path)
-    table = engine.run(
-        config, out, scheduler=scheduler, n_jobs=n_jobs, force=force, dry_run=dry_run, report=say
-    )
+    try:
+        with stoppable():
+            table = engine.run(
+                config, out, scheduler=scheduler, n_jobs=n_jobs, force=force, dry_run=dry_run,
+                report=say,
+            )  # fmt: skip
+    except Stop as stop:
+        raise SystemExit(stop.exit_code) from None
     if dry_run:
         by = ["dataset", "evaluation", "pipeline"]
         for names, part in table.groupby(by, sort=False):

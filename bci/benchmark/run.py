@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from bci.benchmark.runners import Runner
-    from bci.benchmark.task import Task
+    from bci.benchmark.task import Task, Unit
 
 log = logging.getLogger(__name__)
 Say = Callable[[str], None]
@@ -102,20 +102,27 @@ def run(
 
     pipelines.check(config)
     store.create()
-    with _runner(scheduler, n_jobs) as runner:
-        known = survey.survey(config, store, runner, report)
-        planned = list(plan.tasks(config, known, store.out, report))
-        done, damaged = ({}, []) if force else _done(store, planned)
-        for line in damaged:
-            report(f"{line}; it will be done again")
-        units = [unit for task in planned for unit in task.units]
-        report(f"{len(units)} units of work, {len(done)} of them done before")
-        if dry_run:
-            return _listed(planned, done)
-        store.log([f"{config.name}: {len(units)} units, {len(done)} reused", *damaged])
-        store.write_json("plan.json", {"stamp": stamp, "units": _plan(planned)})
-        left = [t for t in (_without(task, done, force) for task in planned) if t is not None]
-        made = _work(left, store, runner, report)
+    units: list[Unit] = []
+    try:
+        with _runner(scheduler, n_jobs) as runner:
+            known = survey.survey(config, store, runner, report)
+            planned = list(plan.tasks(config, known, store.out, report))
+            done, damaged = ({}, []) if force else _done(store, planned)
+            for line in damaged:
+                report(f"{line}; it will be done again")
+            units = [unit for task in planned for unit in task.units]
+            report(f"{len(units)} units of work, {len(done)} of them done before")
+            if dry_run:
+                return _listed(planned, done)
+            store.log([f"{config.name}: {len(units)} units, {len(done)} reused", *damaged])
+            store.write_json("plan.json", {"stamp": stamp, "units": _plan(planned)})
+            left = [t for t in (_without(task, done, force) for task in planned) if t is not None]
+            made = _work(left, store, runner, report)
+    except KeyboardInterrupt:
+        line = _stopped(store, units)
+        report(line)
+        store.log([f"{config.name}: {line}"])
+        raise
     rows = [row for u in units for row in {**done, **made}.get(u.key, [])]
     _finish(store, config, rows, len(made), report)
     return _table(rows)
@@ -221,6 +228,13 @@ def _plan(planned: Iterable[Task]) -> list[dict[str, Any]]:
 
 def _listed(planned: Iterable[Task], done: dict[str, Any]) -> pd.DataFrame:
     return _table([{**unit, "done": unit["key"] in done} for unit in _plan(planned)])
+
+
+def _stopped(store: Store, units: Sequence[Unit]) -> str:
+    if not units:
+        return "stopped while the data sets were read; start it again to go on"
+    n_kept = sum(store.path(unit.key).exists() for unit in units)
+    return f"stopped; {n_kept} of {len(units)} units are kept, start it again to go on"
 
 
 # --- work ----------------------------------------------------------------------------------------

@@ -372,3 +372,39 @@ def test_killed_run_goes_on_at_the_fold_where_it_stopped(tmp_path: Path) -> None
     assert f"40 units of work, {n_done} of them done before" in said
     assert f"40 units, {n_done} reused" in (out / "log.txt").read_text()
     compare(resumed, run(configs.loads(text), tmp_path / "uninterrupted", n_jobs=1))
+
+
+STOPPED = """
+import sys
+from pathlib import Path
+sys.path.insert(0, {here!r})
+from bci.benchmark import datasets, main
+datasets.KINDS["toy"] = "benchmark_toys:ToySettings"
+main.run(Path({path!r}), Path({out!r}), None, 2, False, False, lambda line: print(line, flush=True))
+"""
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_stopped_run_says_what_is_kept_and_nothing_else(tmp_path: Path, signum: int) -> None:
+    text = BASE % (", n_subjects: 4", LOGVAR.replace("LogVar}", "Slow}").strip())
+    (tmp_path / "b.yaml").write_text(text)
+    out = tmp_path / "out"
+    code = STOPPED.format(here=str(HERE), path=str(tmp_path / "b.yaml"), out=str(out))
+    child = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(HERE.parents[1]), str(HERE)])},
+    )  # fmt: skip
+    deadline = time.monotonic() + 60
+    while len(units(out)) < 3:
+        assert child.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    child.send_signal(signum)
+    told, _ = child.communicate(timeout=60)
+    assert child.returncode == 128 + signum
+    kept = len(units(out))
+    assert told.splitlines() == [
+        "80 units of work, 0 of them done before",
+        f"stopped; {kept} of 80 units are kept, start it again to go on",
+    ]
+    assert f"stopped; {kept} of 80" in (out / "log.txt").read_text()

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
@@ -24,7 +25,7 @@ from bci import registry
 from bci.benchmark.config import BenchmarkConfig, PipelineSettings, Step
 from bci.benchmark.memory import FitMemory
 from bci.config import DecoderSettings
-from bci.errors import ConfigError
+from bci.errors import ConfigError, MissingDependency
 from bci.types import FloatArray, StreamInfo
 
 #: Transformers whose `transform` treats each window by itself and needs nothing from `fit`.
@@ -45,6 +46,10 @@ STATELESS = frozenset(
         "pyriemann.estimation.TimeDelayCovariances",
     }
 )
+
+
+#: Packages of pipelines that may be missing: their rows fail then, and the others are scored.
+OPTIONAL = ("braindecode", "moabb", "skorch", "torch")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +110,16 @@ def estimator_class(path: str) -> Any:
     ------
     ConfigError
         It is not there, or is no class.
+    MissingDependency
+        It is of an optional package, which is not installed or cannot be loaded.
     """
     module, _, name = path.rpartition(".")
+    package = module.partition(".")[0]
     try:
         found = getattr(import_module(module), name, None)
-    except ImportError as error:
+    except (ImportError, OSError) as error:  # OSError: a compiled library of it does not load
+        if package in OPTIONAL:
+            raise MissingDependency(_missing(path, package, error)) from error
         raise ConfigError(
             f"estimator '{path}' cannot be imported: {error}; install its package or mend the path"
         ) from error
@@ -118,8 +128,18 @@ def estimator_class(path: str) -> Any:
     return found
 
 
+def _missing(path: str, package: str, error: Exception) -> str:
+    if isinstance(error, ModuleNotFoundError) and error.name == package:
+        extra = {"skorch": "braindecode", "torch": "deep"}.get(package, package)
+        return (
+            f"estimator '{path}' needs the package '{package}', which is not installed; install "
+            f"it with: pip install 'neuroloop[{extra}]'"
+        )
+    return f"estimator '{path}' cannot be imported: {' '.join(str(error).split())}"
+
+
 def check(config: BenchmarkConfig) -> None:
-    """Look up every decoder and estimator.
+    """Look up every decoder and estimator; those of optional packages fail in their rows.
 
     Raises
     ------
@@ -132,7 +152,8 @@ def check(config: BenchmarkConfig) -> None:
             if settings.decoder is not None:
                 decoder_settings(settings)
             for step in settings.steps:
-                estimator_class(step.estimator)
+                with suppress(MissingDependency):
+                    estimator_class(step.estimator)
         except ConfigError as error:
             mistakes.append(f"pipeline '{name}': {error}")
     if mistakes:

@@ -42,7 +42,12 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 SCHEMES = {
     "cursor": Scheme({"target 1": "target 1", "target 2": "target 2"}, 4.0, idle=("rest",)),
     # the flashes of a letter follow within an epoch's length; all rows and columns are one trial
-    "p300": Scheme({"NonTarget": "NonTarget", "Target": "Target"}, 0.8, epochs_per_trial=12),
+    "p300": Scheme(
+        {"NonTarget": "NonTarget", "Target": "Target"},
+        0.8,
+        epochs_per_trial=12,
+        joins_overlapping=False,
+    ),
 }
 _NAMES = (
     re.compile(r"(?P<subject>.+?)S(?P<session>\d+)R(?P<run>\d+)"),

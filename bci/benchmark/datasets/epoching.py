@@ -65,14 +65,17 @@ def cut(recording: Recording, scheme: Scheme, settings: EpochSettings) -> Cut:
     offset, n_times = round(settings.tmin * sfreq), round((settings.tmax - settings.tmin) * sfreq)
     opened = scheme.opened(recording)
     starts = np.array([o.onset + offset for o in opened], dtype=np.int64)
+    y = np.array([o.label for o in opened], dtype=np.str_)
     trials = np.arange(len(opened), dtype=np.int64) // scheme.epochs_per_trial
+    if scheme.joins_overlapping and len(opened):
+        apart = (y[1:] != y[:-1]) | (np.diff(starts) >= n_times)
+        trials = np.concatenate([[0], np.cumsum(apart)]).astype(np.int64)
     whole = _whole(recording, starts, n_times)
     if whole.any():
         data = _filtered(recording, data, names, settings.filters)
     X = np.empty((int(whole.sum()), len(data), n_times))
     for epoch, start in zip(X, starts[whole], strict=True):
         epoch[:] = data[:, start : start + n_times]
-    y = np.array([o.label for o in opened], dtype=np.str_)
     return finish(
         Cut(
             X, y[whole], trials[whole], sfreq, band_names(names, settings.filters),

@@ -39,7 +39,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 }
 SCHEMES = {
     "ssvep": Scheme({"1": "30 Hz", "2": "20 Hz"}, 3.0),
-    "p300": Scheme({"1": "NonTarget", "2": "Target"}, 0.8),
+    "p300": Scheme({"1": "NonTarget", "2": "Target"}, 0.8, joins_overlapping=False),
 }
 
 

@@ -27,6 +27,9 @@ class Scheme:
         How long a trial lasts from the marker at which its epoch begins, seconds.
     epochs_per_trial : int
         Consecutive epochs that belong to one trial.
+    joins_overlapping : bool
+        Whether consecutive epochs of one class that share samples are one trial: markers of
+        sliding windows. Flashes of the P300 overlap as well, each a stimulus of its own.
     """
 
     labels: Mapping[str, str]
@@ -34,6 +37,7 @@ class Scheme:
     idle: tuple[str, ...] = ()
     openers: frozenset[str] | None = None
     epochs_per_trial: int = 1
+    joins_overlapping: bool = True
 
     @property
     def classes(self) -> tuple[str, ...]:

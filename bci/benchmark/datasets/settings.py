@@ -144,4 +144,5 @@ class MarkedFolderSettings(FolderSettings):
             idle=self.idle,
             openers=None if self.opens is None else frozenset(self.opens),
             stim_s=self.tmax if self.stim_s is None else self.stim_s,
+            joins_overlapping=self.paradigm != "p300",
         )

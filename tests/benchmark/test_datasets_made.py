@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from scipy import signal
 from bci.benchmark.data import Dataset
 from bci.benchmark.datasets import KINDS, DatasetSettings, find
 from bci.benchmark.datasets.bci2000_files import read_dat
-from bci.benchmark.datasets.epoching import stack_bands
+from bci.benchmark.datasets.epoching import cut, stack_bands
 from bci.benchmark.transforms import FilterBank
 from bci.calibration.training import collect
 from bci.config import load
@@ -22,7 +23,7 @@ from bci.errors import ConfigError, MissingDependency, SourceError
 from bci.recording.export import export_bids
 from bci.recording.layout import new_run
 from bci.recording.writer import Recorder
-from bci.sources.files import load_recording
+from bci.sources.files import Recording, load_recording, place_markers
 from bci.types import StreamInfo
 
 
@@ -271,6 +272,22 @@ def test_xdf_epochs_begin_at_the_opener_and_bear_the_label_of_the_cue(recorded):
     assert sessions[0].stim_s == pytest.approx(1.2 + 0.4)  # from the cue, which comes 0.4 s before
     with pytest.raises(SourceError, match=r"no epoch fits at markers '7', '8'; .*'go' \(24\)"):
         find("xdf")(path=recorded, paradigm="p300", events={"a": 7, "b": 8}).build().epochs("P001")
+
+
+def test_overlapping_windows_of_one_class_are_one_trial_but_flashes_are_not():
+    onsets, labels = [100, 150, 200, 300, 350, 500, 600, 650], "aaababbb"
+    stamps = np.arange(1000) / 100
+    markers = place_markers(zip(onsets, labels, strict=True), stamps, [])
+    info = StreamInfo("x", 100.0, ("Cz",), ("eeg",))
+    recording = Recording(Path("x"), info, np.zeros((1000, 1)), stamps, markers)
+    given = {"path": Path(), "events": {"A": "a", "B": "b"}, "filters": [], "tmax": 1.0}
+
+    def trials(**more):
+        settings = find("xdf")(**given, **more)
+        return cut(recording, settings.scheme(), settings).trials.tolist()
+
+    assert trials(paradigm="ssvep") == [0, 0, 0, 1, 2, 3, 4, 4]
+    assert trials(paradigm="p300") == list(range(8))
 
 
 def test_bids_gives_what_the_recording_holds(recorded, tmp_path):

@@ -20,7 +20,8 @@ from bci.benchmark.report.tables import Table
 class Counts:
     """What one subject's decisions came to, all sessions together.
 
-    `decided_s` are the times to decision; rates are weighted by their sessions.
+    `decided_s` are the times to decision; rates are weighted by their sessions;
+    `thresholds` are those that were chosen for the sessions on others.
     """
 
     hits: int
@@ -28,6 +29,8 @@ class Counts:
     n: int
     false: int
     minutes_idle: float
+    false_in_rest: int
+    minutes_rest: float
     abstentions: int
     reasons: Counter[str]
     silent: int
@@ -35,6 +38,7 @@ class Counts:
     itr: float
     itr_with_gaze: float
     ece: float
+    thresholds: tuple[float, ...]
 
 
 def counts(rows: Sequence[Row]) -> Counts:
@@ -46,13 +50,17 @@ def counts(rows: Sequence[Row]) -> Counts:
 
     hits, misses = int(total("hits")), int(total("misses"))
     n = round(sum(row.n_test for row in rows)) or hits + misses
+    itr, itr_with_gaze, ece = (
+        _mean([d.get(key) for d in details]) for key in ("itr", "itr_with_gaze", "ece")
+    )
     return Counts(
         hits, misses, n, int(total("false_activations")), total("minutes_idle"),
-        int(total("abstentions")),
+        int(total("false_in_rest")), total("minutes_rest"), int(total("abstentions")),
         sum((Counter(d.get("abstention_reasons") or {}) for d in details), Counter()),
         int(total("silent")),
         tuple(float(s) for d in details for s in d.get("time_to_decision_s") or ()),
-        *(_mean([d.get(key) for d in details]) for key in ("itr", "itr_with_gaze", "ece")),
+        itr, itr_with_gaze, ece,
+        tuple(float(d["threshold"]) for d in details if "threshold" in d),
     )  # fmt: skip
 
 
@@ -66,14 +74,16 @@ def online_table(panel: Panel) -> Table:
             low, high = panel.tell(point.low), panel.tell(point.high)
             rows.append((
                 lane.label, point.name, f"{panel.tell(point.value)} [{low}–{high}]",
-                f"{c.hits} of {c.n}", f"{c.misses} ({c.silent})", _false(c), _abstentions(c),
-                _times(c.decided_s), f"{_told(c.itr_with_gaze, 1)} / {_told(c.itr, 1)}",
-                _told(c.ece, 3),
+                f"{c.hits} of {c.n}", f"{c.misses} ({c.silent})",
+                _false(c.false, c.minutes_idle), _false(c.false_in_rest, c.minutes_rest),
+                _abstentions(c), _times(c.decided_s),
+                f"{_told(c.itr_with_gaze, 1)} / {_told(c.itr, 1)}", _told(c.ece, 3),
+                ", ".join(f"{t:g}" for t in c.thresholds) or "fixed",
             ))  # fmt: skip
     columns = ("pipeline", "subject", "accuracy, % [95 %]", "hits", "misses (silent)")
     more = (
-        "false activations a minute [95 %]", "abstentions", "time to decision, s",
-        "bit/min with / without gaze shift", "ECE",
+        "false activations a minute [95 %]", "of them in marked rest", "abstentions",
+        "time to decision, s", "bit/min with / without gaze shift", "ECE", "threshold",
     )  # fmt: skip
     title = f"{panel.title}, subject by subject"
     return Table(title, columns + more, tuple(rows), 2)
@@ -122,12 +132,11 @@ def _lanes(panel: Panel, point: Callable[[str, Counts], Point | None]) -> tuple[
     return tuple(lanes)
 
 
-def _false(c: Counts) -> str:
-    if not c.minutes_idle > 0:
+def _false(n: int, minutes: float) -> str:
+    if not minutes > 0:
         return "–"
-    low, high = rate_interval(c.false, c.minutes_idle)
-    rate = c.false / c.minutes_idle
-    return f"{rate:.2f} [{low:.2f}–{high:.2f}], {c.false} in {c.minutes_idle:.1f} min"
+    low, high = rate_interval(n, minutes)
+    return f"{n / minutes:.2f} [{low:.2f}–{high:.2f}], {n} in {minutes:.1f} min"
 
 
 def _abstentions(c: Counts) -> str:

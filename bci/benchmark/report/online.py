@@ -64,29 +64,35 @@ def counts(rows: Sequence[Row]) -> Counts:
     )  # fmt: skip
 
 
-def online_table(panel: Panel) -> Table:
-    """Every subject under every pipeline."""
-    rows = []
+def online_tables(panel: Panel) -> tuple[Table, Table]:
+    """Every subject under every pipeline: what came of the trials, and of idle time."""
+    trials, idle = [], []
     for lane in panel.lanes:
         found = _counts(panel, lane)
         for point in lane.points:
-            c = found[point.name]
+            c, who = found[point.name], (lane.label, point.name)
             low, high = panel.tell(point.low), panel.tell(point.high)
-            rows.append((
-                lane.label, point.name, f"{panel.tell(point.value)} [{low}–{high}]",
-                f"{c.hits} of {c.n}", f"{c.misses} ({c.silent})",
-                _false(c.false, c.minutes_idle), _false(c.false_in_rest, c.minutes_rest),
-                _abstentions(c), _times(c.decided_s),
+            trials.append((
+                *who, f"{panel.tell(point.value)} [{low}–{high}]", f"{c.hits} of {c.n}",
+                f"{c.misses} ({c.silent})", _times(c.decided_s),
                 f"{_told(c.itr_with_gaze, 1)} / {_told(c.itr, 1)}", _told(c.ece, 3),
-                ", ".join(f"{t:g}" for t in c.thresholds) or "fixed",
             ))  # fmt: skip
-    columns = ("pipeline", "subject", "accuracy, % [95 %]", "hits", "misses (silent)")
-    more = (
-        "false activations a minute [95 %]", "of them in marked rest", "abstentions",
-        "time to decision, s", "bit/min with / without gaze shift", "ECE", "threshold",
+            idle.append((
+                *who, _false(c.false, c.minutes_idle), _false(c.false_in_rest, c.minutes_rest),
+                _abstentions(c), ", ".join(f"{t:g}" for t in c.thresholds) or "fixed",
+            ))  # fmt: skip
+    of_trials = (
+        "pipeline", "subject", "accuracy, % [95 %]", "hits", "misses (silent)",
+        "time to decision, s", "bit/min with / without gaze shift", "ECE",
     )  # fmt: skip
-    title = f"{panel.title}, subject by subject"
-    return Table(title, columns + more, tuple(rows), 2)
+    of_idle = (
+        "pipeline", "subject", "false activations a minute [95 %]", "in marked rest a minute",
+        "abstentions", "threshold",
+    )  # fmt: skip
+    return (
+        Table(f"{panel.title}: trials", of_trials, tuple(trials), 2),
+        Table(f"{panel.title}: idle time", of_idle, tuple(idle), 2),
+    )
 
 
 def false_lanes(panel: Panel) -> tuple[Lane, ...]:
@@ -113,10 +119,14 @@ def time_lanes(panel: Panel) -> tuple[Lane, ...]:
     return _lanes(panel, point)
 
 
-def rules(panel: Panel) -> tuple[str, ...]:
-    """The rules that decisions were judged by, as the results state them."""
-    told = (row.details.get("rules") for row in panel.rows)
-    return tuple(dict.fromkeys(str(text).strip() for text in told if text))
+def rules(panels: Sequence[Panel]) -> dict[str, tuple[str, ...]]:
+    """The rules that decisions were judged by, as the results state them, and whose they are."""
+    found: dict[str, dict[str, None]] = {}
+    for panel in panels:
+        for row in panel.rows:
+            if text := row.details.get("rules"):
+                found.setdefault(str(text).strip(), {})[panel.title] = None
+    return {text: tuple(titles) for text, titles in found.items()}
 
 
 def _counts(panel: Panel, lane: Lane) -> dict[str, Counts]:

@@ -17,7 +17,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from bci.benchmark.report.curves import rated
-from bci.benchmark.report.online import online_table
+from bci.benchmark.report.online import online_tables
 from bci.benchmark.report.rows import Row, prepare, rows_of, scored
 from bci.benchmark.report.sections import Content, Section, sections
 from bci.benchmark.report.tables import (
@@ -138,7 +138,7 @@ def _markdown(content: Content, title: str, environment: Mapping[str, Any]) -> I
         ("Scores by subject", [t for panel in content.panels for t in by_subject(panel)]),
         ("Effects and significance", list(comparisons(content.compared))),
         ("Transfer rate against window length", list(_rates(rows))),
-        ("Pseudo-online", [online_table(panel) for panel in content.online]),
+        ("Pseudo-online", [t for panel in content.online for t in online_tables(panel)]),
         ("Latency", [latency(rows)]),
         ("Failures", [failures(rows)]),
         ("Remarks", [notes(rows)]),

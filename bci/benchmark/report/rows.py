@@ -171,7 +171,7 @@ def _completed(row: Row) -> Row:
 
 
 def _sorted(frame: pd.DataFrame) -> pd.DataFrame:
-    rank = {name: f"{k}" for k, name in enumerate(_EVALUATIONS)}
+    rank = {name: f" {k}" for k, name in enumerate(_EVALUATIONS)}  # before any letter
 
     def key(column: pd.Series[Any]) -> pd.Series[Any]:
         if column.name not in _TEXT:

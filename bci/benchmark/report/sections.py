@@ -21,7 +21,7 @@ from bci.benchmark.report.curves import (
 )
 from bci.benchmark.report.data import Panel, labels, panels
 from bci.benchmark.report.forest import MAX_PAIRS, forests
-from bci.benchmark.report.online import false_lanes, online_table, rules, time_lanes
+from bci.benchmark.report.online import false_lanes, online_tables, rules, time_lanes
 from bci.benchmark.report.plots import (
     pair_plot,
     pairs,
@@ -109,7 +109,7 @@ def sections(
     yield Section("itr", "Transfer rate against window length", _RATES, rates)
     learning = tuple(_facets(f) for f in learning_curves(rows))
     yield Section("learning", "Learning curves", _LEARNING, learning)
-    online = tuple(block for panel in content.online for block in _online(panel))
+    online = (*(b for panel in content.online for b in _online(panel)), *_rules(content.online))
     yield Section("online", "Pseudo-online", _ONLINE, online)
     yield Section("latency", "Latency", _LATENCY, _tables(tables.latency(rows)))
     yield Section("failures", "Failures", "", _tables(tables.failures(rows)))
@@ -242,10 +242,13 @@ def _online(panel: Panel) -> Iterator[Block]:
         if any(lane.points for lane in lanes):
             drawn = strips(f"{panel.title}: {label}", lanes, value_axis(label, lanes, 2))
             yield Block("", (drawn.markup(),), caption)
-    yield Block(tables=(online_table(panel),), fold="Numbers by subject")
+    yield Block(tables=online_tables(panel), fold="Numbers by subject")
     curves = reliability(panel)
     if curves is not None:
-        heading = f"{panel.dataset}: is a confidence what it says?"
+        heading = f"{panel.title}: is a confidence what it says?"
         yield _facets(curves, diagonal=True, heading=heading)
-    for text in rules(panel):
-        yield Block(f"{panel.dataset}: rules", code=text)
+
+
+def _rules(panels: Sequence[Panel]) -> Iterator[Block]:
+    for text, titles in rules(panels).items():
+        yield Block(f"Rules of {', '.join(titles)}", code=text)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from bci.benchmark.folds import ALL_SESSIONS
 from bci.benchmark.report.curves import GAZE_S, session_rate
 from bci.benchmark.report.data import Lane, Panel, labels
 from bci.benchmark.report.forest import tell_effect, tell_p
@@ -58,7 +59,7 @@ def what_was_run(rows: Sequence[Row]) -> Table:
             _list(spoken(name) for name in dict.fromkeys(row.evaluation for row in some)),
             _list(sorted({row.pipeline for row in some}, key=natural)),
             str(len({row.subject for row in some})),
-            str(len({(row.subject, row.session) for row in some})),
+            str(len({(row.subject, row.session) for row in some if row.session != ALL_SESSIONS})),
             f"{max(n_classes):.0f}" if n_classes else "–",
             str(len(some)),
             str(len(some) - len(scored(some))),

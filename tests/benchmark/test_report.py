@@ -258,7 +258,7 @@ def test_same_results_give_the_same_bytes_in_any_order(tmp_path):
     [
         (pd.DataFrame(), {"environment"}, {"run", "scores", "online", "failures"}),
         (online(["1"], {"A": 0}), {"online", "confusion", "latency"}, {"scores", "pairs"}),
-        (scores("one", ["1"]), {"scores", "pairs", "confusion"}, {"online", "learning", "itr"}),
+        (scores("one", ["1"]), {"scores", "confusion"}, {"pairs", "online", "learning", "itr"}),
         (scores("x", ["1", "2"], pipelines={"MDM": 0}), {"scores"}, {"pairs", "effects"}),
         (
             scores("x", ["1"], pipelines={"MDM": 0}, failed={("1", "MDM"): "boom"}),

@@ -72,6 +72,7 @@ def test_a_threshold_is_chosen_on_sessions_of_no_training_and_no_test(
 ) -> None:
     """Two sessions give no third one; three do, and what is decoded was not trained on."""
     text = TEXT.replace("    rules:", "    threshold: auto\n    rules:")
+    text = text.replace("n_per_class: 8", "n_per_class: 4")
     found = run(configs.loads(text), tmp_path / "two", n_jobs=1)
     (reason,) = set(found[found["pipeline"] == "mdm"]["error"])
     assert "there is 1 left" in reason

@@ -179,7 +179,7 @@ def _band(panel: Panel) -> str:
 def _pairs(found: Sequence[Panel]) -> tuple[Block, ...]:
     blocks = []
     for panel in found:
-        drawn = pairs(panel)
+        drawn = pairs(panel) if len(panel.subjects) > 1 else ()  # one mark tells nothing
         if not drawn:
             continue
         n = sum(bool(lane.points) for lane in panel.lanes)

@@ -33,6 +33,11 @@ class Table:
     rows: tuple[tuple[str, ...], ...]
     n_text: int = 1
 
+    @property
+    def n_rows(self) -> int:
+        """Rows below the heading."""
+        return len(self.rows)
+
     def markdown(self) -> str:
         """The table in Markdown; what could be read as markup is escaped."""
         marks = [":--" if k < self.n_text else "--:" for k in range(len(self.columns))]

@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import platform
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bci import __version__
 from bci.benchmark import config as configs
-from bci.benchmark import deploy as deployment
 from bci.benchmark import run as engine
 from bci.benchmark.stopping import Stop, stoppable
+from bci.benchmark.store import Store
+from bci.benchmark.version import code_version
 from bci.errors import ConfigError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Say = Callable[[str], None]
 
+#: Sources that the report of given results depends on.
+REPORTING = (
+    *("benchmark/report", "benchmark/report/templates/report.css"),
+    *("benchmark/report/templates/report.html.j2", "benchmark/statistics.py"),
+    *("benchmark/significance.py", "benchmark/chance.py"),
+)
 #: What results may depend on, besides our own code.
 PACKAGES = ("numpy", "scipy", "scikit-learn", "pyriemann", "mne", "pandas", "moabb", "braindecode")
 
@@ -45,22 +58,34 @@ def run(
         for names, part in table.groupby(by, sort=False):
             say(f"  {' · '.join(map(str, names))}: {len(part)} units, {part['done'].sum()} done")
         return True
-    from bci.benchmark.report import write_report
-    from bci.benchmark.statistics import compare
-
-    written = write_report(
-        table,
-        out,
-        config_yaml=path.read_text(encoding="utf-8"),
-        environment=environment(),
-        comparison=compare(table),
-    )
+    written = _report(table, Store(out), path.read_text(encoding="utf-8"))
     failed = table[table["error"] != ""]
     for reason, n in failed["error"].value_counts().items():
         say(f"failed {n} times: {reason}")
     for file in written:
-        say(f"wrote {file}")
+        say(f"see {file}")
     return failed.empty
+
+
+def _report(table: pd.DataFrame, store: Store, config_yaml: str) -> list[Path]:
+    """Compare and write the report; what is there of the same results and code stays."""
+    told = environment()
+    of = [config_yaml, json.dumps(told), code_version(REPORTING, ())]
+    digest = hashlib.sha256("\n".join(of).encode())
+    digest.update((store.out / "results.parquet").read_bytes())
+    known = store.read_json("report.json") or {}
+    files = [store.out / name for name in known.get("files", [])]
+    if known.get("key") == digest.hexdigest() and all(file.is_file() for file in files):
+        return files
+    from bci.benchmark.report import write_report
+    from bci.benchmark.statistics import compare
+
+    written = write_report(
+        table, store.out, config_yaml=config_yaml, environment=told, comparison=compare(table)
+    )
+    names = [file.name for file in written]
+    store.write_json("report.json", {"key": digest.hexdigest(), "files": names})
+    return written
 
 
 def deploy(
@@ -69,6 +94,8 @@ def deploy(
     """Train `pipeline` on all data of `subject` and write the model to `out`."""
     if subject is None:
         raise ConfigError("--deploy needs --subject: whose data the model is trained on")
+    from bci.benchmark import deploy as deployment
+
     config = configs.load(path)
     deployment.deploy(config, pipeline, subject, out, dataset=dataset, report=say)
 

@@ -7,6 +7,7 @@
       index.json           what is known of the data sets, so that they needn't be read again
       plan.json            the units of the last run
       results.parquet      their rows
+      report.json          what the report was made of
       log.txt              what each run did, reused and could not do
 
 A unit's file appears at once and whole. Its first line holds the hash of the

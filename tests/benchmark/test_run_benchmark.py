@@ -20,6 +20,7 @@ from sklearn.model_selection import StratifiedKFold
 from sklearn.pipeline import make_pipeline
 
 from bci.benchmark import config as configs
+from bci.benchmark import main
 from bci.benchmark.run import collect, plan_units, run
 from bci.errors import BciError, ConfigError
 
@@ -408,3 +409,29 @@ def test_stopped_run_says_what_is_kept_and_nothing_else(tmp_path: Path, signum: 
         f"stopped; {kept} of 80 units are kept, start it again to go on",
     ]
     assert f"stopped; {kept} of 80" in (out / "log.txt").read_text()
+
+
+def test_a_report_of_the_same_results_is_not_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "b.yaml").write_text(BASE % ("", LOGVAR.strip()))
+    said: list[str] = []
+
+    def again() -> bool:
+        return main.run(
+            tmp_path / "b.yaml", tmp_path / "out", None, 1, False, False, said.append
+        )  # fmt: skip
+
+    assert again()
+    page = tmp_path / "out" / "report.html"
+    written = page.stat().st_mtime_ns
+    assert again()
+    assert page.stat().st_mtime_ns == written
+    names = ("report.html", "results.csv", "summary.md")
+    assert said[-3:] == [f"see {page.parent / name}" for name in names]
+    page.unlink()
+    assert again()
+    assert page.is_file()
+    monkeypatch.setattr(main, "environment", lambda: {"numpy": "another"})
+    assert again()
+    assert "another" in page.read_text()

@@ -10,6 +10,7 @@ what to do. The command line prints it as one line and exits with `exit_code`.
     │   └── StreamMismatch    1   a stream is there, but is not the one expected
     ├── RecordingError        1   a recording cannot be written, or is damaged
     ├── ModelError            1   a model artifact cannot be loaded or does not fit
+    ├── TrainingStopped       1   a training was asked to stop, and can go on later
     └── MissingDependency     1   an optional package is not installed or cannot load
 """
 
@@ -46,6 +47,10 @@ class RecordingError(BciError):
 
 class ModelError(BciError):
     """A model artifact cannot be loaded, or does not fit the live stream."""
+
+
+class TrainingStopped(BciError):
+    """A training was asked to stop before its end; the message says how it goes on."""
 
 
 class MissingDependency(BciError):

@@ -49,6 +49,9 @@ BUILT_IN: dict[Family, dict[str, str]] = {
         "band_power": "bci.decoders.band_power:BandPowerSettings",
         "tangent_space": "bci.decoders.riemann:TangentSpaceSettings",
         "mdm": "bci.decoders.riemann:MDMSettings",
+        "deep_ssvep": "bci.decoders.deep_ssvep:DeepSSVEPSettings",
+        "deep_ssvep_ensemble": "bci.decoders.deep_ensemble:DeepSSVEPEnsembleSettings",
+        "source_free": "bci.decoders.source_free:SourceFreeSettings",
         "model": "bci.decoders.artifact:ModelSettings",
     },
     "output": {

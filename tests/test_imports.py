@@ -36,6 +36,21 @@ def test_the_engine_needs_neither_qt_nor_torch():
     assert not modules_after("import bci.session") & {"torch", "PySide6", "pyqtgraph"}
 
 
+def test_a_session_with_a_classical_decoder_loads_no_torch():
+    asked = {
+        "source": {"kind": "simulated", "paradigm": "ssvep12", "n_trials": 1, "speed": None},
+        "window": {"length_s": 1.0, "hop_s": 0.5},
+        "decoder": {"kind": "fbcca", "frequencies_hz": [9.25, 11.25]},
+    }
+    loaded = modules_after(
+        "from bci.config import Config; from bci.session import Session; "
+        f"session = Session(Config.model_validate({asked})); "
+        "session.start(); assert session.wait(60); session.stop()"
+    )
+    assert "scipy" in loaded  # it has decoded
+    assert not loaded & {"torch", "models"}
+
+
 def test_directions_of_import_hold():
     root = Path(__file__).parent.parent
     lint = Path(sys.executable).with_name("lint-imports")

@@ -220,7 +220,7 @@ def test_the_decoder_to_train():
         (
             session(),
             "nonsense",
-            "no decoder kind 'nonsense' to train; known are: band_power, cca, ecca",
+            "no decoder kind 'nonsense' to train; known are: band_power, cca, .*ecca, ",
         ),
         (session(), "fbcca", "'fbcca' needs frequencies_hz"),
         (session(), "model", "say which decoder to train"),
@@ -300,3 +300,28 @@ def test_train_then_replay(tmp_path, monkeypatch, capsys, strong):
 def test_a_model_is_not_overwritten(tmp_path, strong):
     with pytest.raises(ModelError, match="exists already"):
         train(session(), [tmp_path / "never-read.xdf"], tmp_path, report=lambda line: None)
+
+
+def test_a_deep_network_tells_how_far_it_is_and_goes_on_from_a_checkpoint(
+    tmp_path, monkeypatch, strong
+):
+    monkeypatch.setattr("bci.decoders.deep_training.EVERY_S", 0.0)
+    file = saved(strong, tmp_path / "first.npz")
+    kept = tmp_path / "kept"
+    asked = session(
+        decoder={
+            "kind": "deep_ssvep", "window_s": [0.2], "n_epochs": 2, "calibration_folds": 0,
+            "checkpoint": str(kept), "device": "cpu",
+        }
+    )  # fmt: skip
+    lines = []
+    train(asked, [file], tmp_path / "model", report=lines.append)
+    assert any(line.startswith("second stage: epoch 1 of 2, loss ") for line in lines)
+    assert len(list(kept.iterdir())) == 6  # five folds, and all trials
+    lines.clear()
+    train(asked, [file], tmp_path / "again", report=lines.append)
+    assert "second stage goes on after epoch 2 of 2" in lines
+    assert not any("loss" in line for line in lines)
+    X = collect(asked, strong).X[:3]
+    one, two = (load(tmp_path / name)[0].predict_proba(X) for name in ("model", "again"))
+    np.testing.assert_array_equal(one, two)

@@ -22,6 +22,7 @@ SCORING = (
     "benchmark/scoring.py",
     "benchmark/work.py",
     "decoders",
+    "../models",
 )
 #: Sources that pseudo-online scores depend on: the engine.
 ENGINE = (
@@ -36,7 +37,7 @@ PLANNING = tuple(f"benchmark/{n}.py" for n in ("evaluations", "folds", "learning
 #: Sources that epochs depend on.
 READING = ("benchmark/data.py", "benchmark/datasets", "dsp", "paradigms", "sources")
 
-LIBRARIES = ("numpy", "scipy", "scikit-learn", "pyriemann")
+LIBRARIES = ("numpy", "scipy", "scikit-learn", "pyriemann", "torch")
 _DISTRIBUTION = {"sklearn": "scikit-learn"}
 
 

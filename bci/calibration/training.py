@@ -6,8 +6,10 @@ and live use share channels, filters and cutting by construction.
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
@@ -251,12 +253,29 @@ def train(
         part = collect(config, load_recording(path), from_sample)
         report(f"{path}: {_described(part)}")
         parts.append(part)
-    fitted, manifest = fit(config, join(parts, recordings), decoder)
+    with _told(report):
+        fitted, manifest = fit(config, join(parts, recordings), decoder)
     saved = save(fitted, manifest, out)
     report(f"{settings.kind} on {_counted(saved.n_trials)}: {judged(saved)}")
     if saved.stopping is not None:
         report(in_words(saved.stopping))
     report(f"wrote model {saved.model_id}; decode with  decoder: {{kind: model, path: {out}}}")
+
+
+@contextmanager
+def _told(report: Callable[[str], None]) -> Iterator[None]:
+    """Report what decoders log while they are trained: how far they are, where that takes long."""
+    handler = logging.Handler()
+    handler.emit = lambda record: report(record.getMessage())  # type: ignore[method-assign]
+    log = logging.getLogger("bci.decoders")
+    level = log.level
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(level)
 
 
 def _described(part: LabelledWindows) -> str:

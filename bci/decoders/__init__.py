@@ -14,11 +14,14 @@ from bci.types import FloatArray, Moments
 if TYPE_CHECKING:
     from bci.decoders.band_power import BandPower
     from bci.decoders.cca import CCA, FBCCA
+    from bci.decoders.deep_ensemble import DeepSSVEPEnsemble
+    from bci.decoders.deep_ssvep import DeepSSVEP
     from bci.decoders.ecca import ExtendedCCA
     from bci.decoders.extended_covariance import ExtendedCovariance
     from bci.decoders.mscca import MultiStimulusCCA
     from bci.decoders.offset_fbcca import OffsetFBCCA
     from bci.decoders.riemann import MDM, TangentSpaceLR
+    from bci.decoders.source_free import SourceFreeAdaptation
     from bci.decoders.tdca import TDCA
     from bci.decoders.trca import TRCA
 
@@ -30,11 +33,14 @@ __all__ = [
     "TRCA",
     "BandPower",
     "Decoder",
+    "DeepSSVEP",
+    "DeepSSVEPEnsemble",
     "ExtendedCCA",
     "ExtendedCovariance",
     "MomentsDecoder",
     "MultiStimulusCCA",
     "OffsetFBCCA",
+    "SourceFreeAdaptation",
     "TangentSpaceLR",
 ]
 
@@ -45,11 +51,14 @@ _HOME = {
     "MultiStimulusCCA": "bci.decoders.mscca",
     "TRCA": "bci.decoders.trca",
     "TDCA": "bci.decoders.tdca",
+    "BandPower": "bci.decoders.band_power",
     "ExtendedCovariance": "bci.decoders.extended_covariance",
     "OffsetFBCCA": "bci.decoders.offset_fbcca",
-    "BandPower": "bci.decoders.band_power",
     "TangentSpaceLR": "bci.decoders.riemann",
     "MDM": "bci.decoders.riemann",
+    "DeepSSVEP": "bci.decoders.deep_ssvep",
+    "DeepSSVEPEnsemble": "bci.decoders.deep_ensemble",
+    "SourceFreeAdaptation": "bci.decoders.source_free",
 }
 
 

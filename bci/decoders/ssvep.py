@@ -155,14 +155,7 @@ class SSVEPDecoder(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _windows(self, X: ArrayLike) -> FloatArray:
         """The chosen channels of `X`, checked."""
-        windows = check_windows(X)
-        if self.channels is not None:
-            if max(self.channels) >= windows.shape[1]:
-                raise ValueError(
-                    f"X has {windows.shape[1]} channels, the decoder uses number "
-                    f"{max(self.channels)} (counted from 0)"
-                )
-            windows = windows[:, list(self.channels)]
+        windows = self._picked(check_windows(X))
         shortest = self._shortest(windows.shape[1], self._design())
         if windows.shape[2] < shortest:
             raise ValueError(
@@ -171,6 +164,17 @@ class SSVEPDecoder(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 f"({shortest / self.sfreq:.3g} s)"
             )
         return windows
+
+    def _picked(self, windows: FloatArray) -> FloatArray:
+        """The chosen channels of windows."""
+        if self.channels is None:
+            return windows
+        if max(self.channels) >= windows.shape[1]:
+            raise ValueError(
+                f"X has {windows.shape[1]} channels, the decoder uses number "
+                f"{max(self.channels)} (counted from 0)"
+            )
+        return windows[:, list(self.channels)]
 
     # --- scores and answers ----------------------------------------------------------------------
 

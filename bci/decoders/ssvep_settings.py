@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from pydantic import Field, field_validator
@@ -62,7 +63,10 @@ class SSVEPSettings(DecoderSettings):
         """
         make: Any = self.decoder
         made: SSVEPDecoder = make(
-            info.sfreq, self.frequencies, channels=self._channels(info), **self._arguments()
+            info.sfreq,
+            self.frequencies,
+            channels=chosen_channels(self.kind, self.channels, info),
+            **self._arguments(),
         )
         try:
             made._design()
@@ -70,19 +74,27 @@ class SSVEPSettings(DecoderSettings):
             raise ConfigError(f"decoder {self.kind}: {error}") from error
         return made
 
-    def _channels(self, info: StreamInfo) -> list[int] | None:
-        if self.channels is None:
-            eeg = [i for i, kind in enumerate(info.ch_types) if kind == "eeg"]
-            if not eeg:
-                raise ConfigError(f"decoder {self.kind}: '{info.name}' has no EEG channel")
-            return eeg if len(eeg) < info.n_channels else None
-        missing = [name for name in self.channels if name not in info.ch_names]
-        if missing or not self.channels:
-            raise ConfigError(
-                f"decoder {self.kind}: channels {', '.join(missing) or 'none'} asked for, the "
-                f"stream has {', '.join(info.ch_names)}"
-            )
-        return [info.ch_names.index(name) for name in self.channels]
+
+def chosen_channels(kind: str, labels: Sequence[str] | None, info: StreamInfo) -> list[int] | None:
+    """Numbers of the channels that settings of decoder `kind` ask for; None: all of the stream.
+
+    Raises
+    ------
+    ConfigError
+        One is not there; or none is asked for, and the stream has no EEG channel.
+    """
+    if labels is None:
+        eeg = [i for i, ch_type in enumerate(info.ch_types) if ch_type == "eeg"]
+        if not eeg:
+            raise ConfigError(f"decoder {kind}: '{info.name}' has no EEG channel")
+        return eeg if len(eeg) < info.n_channels else None
+    missing = [name for name in labels if name not in info.ch_names]
+    if missing or not labels:
+        raise ConfigError(
+            f"decoder {kind}: channels {', '.join(missing) or 'none'} asked for, the stream has "
+            f"{', '.join(info.ch_names)}"
+        )
+    return [info.ch_names.index(name) for name in labels]
 
 
 class FilterBankSettings(SSVEPSettings):

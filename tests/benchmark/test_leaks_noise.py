@@ -29,9 +29,17 @@ NEEDED: dict[str, dict[str, Any]] = {
     },
     "extended_covariance": {"frequencies_hz": [13, 17]},
     "band_power": {"frequencies_hz": [13, 17]},
+    # a short training: noise has nothing to learn, and the signal planted is strong
+    "deep_ssvep": {"n_epochs": 20, "learning_rate": 5e-3, "dropout": 0.1, "calibration_folds": 0},
 }
 HZ = ("13 Hz", "17 Hz")
-DECODERS = [kind for kind in registry.kinds("decoder") if kind != "model"]
+#: Their noise tests stand with them: they learn from several people, which no pipeline gives.
+OF_SEVERAL_PEOPLE = ("deep_ssvep_ensemble", "source_free")
+DECODERS = [
+    pytest.param(kind, marks=pytest.mark.slow if kind == "deep_ssvep" else ())
+    for kind in registry.kinds("decoder")
+    if kind not in ("model", *OF_SEVERAL_PEOPLE)
+]
 
 CHAIN = PipelineSettings.model_validate(
     {

@@ -123,6 +123,7 @@ class Pipeline:
         by_moments = isinstance(decoder, MomentsDecoder)
         self.cutter.want_moments = by_moments
         self.cutter.want_data = not by_moments
+        self.cutter.embedding = getattr(decoder, "embedding", (1, 1))
         self.classes = () if decoder is None else tuple(str(c) for c in decoder.classes_)
         self._policy.forget()
         self._policy.follow(stopping)
@@ -272,9 +273,10 @@ class Pipeline:
         decoder: Any = self.decoder
         if window.moments is not None:
             proba = decoder.predict_proba_moments(window.moments)
-        else:
-            assert window.data is not None
+        elif window.data is not None:
             proba = decoder.predict_proba(window.data[np.newaxis])[0]
+        else:
+            raise ValueError("the window is too short for the decoder's order and lag")
         proba = np.asarray(proba, dtype=np.float64)
         if proba.shape != (len(self.classes),) or not np.isfinite(proba).all():
             raise ValueError(f"not a probability for each of {len(self.classes)} labels: {proba}")

@@ -52,6 +52,8 @@ BUILT_IN: dict[Family, dict[str, str]] = {
         "deep_ssvep": "bci.decoders.deep_ssvep:DeepSSVEPSettings",
         "deep_ssvep_ensemble": "bci.decoders.deep_ensemble:DeepSSVEPEnsembleSettings",
         "source_free": "bci.decoders.source_free:SourceFreeSettings",
+        "acm": "bci.decoders.acm:ACMSettings",
+        "bt_acm": "bci.decoders.bt_acm:BlockToeplitzSettings",
         "model": "bci.decoders.artifact:ModelSettings",
     },
     "output": {

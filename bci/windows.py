@@ -16,6 +16,7 @@ from math import ceil, gcd
 
 import numpy as np
 
+from bci.block_sums import BlockSums
 from bci.config import QualityRules, WindowSettings
 from bci.ring import RingBuffer
 from bci.types import Chunk, Flag, Marker, Moments, Quality, Window
@@ -129,38 +130,6 @@ def _covered(runs: list[tuple[int, int]], start: int, stop: int) -> int:
     return total
 
 
-class _BlockSums:
-    """Sums over blocks of samples, worked out when a window first needs them.
-
-    Windows come in order, so the newest `n_blocks` blocks are all that is kept.
-    """
-
-    def __init__(self, samples: RingBuffer, n_channels: int, block: int, n_blocks: int) -> None:
-        self._samples = samples
-        self._block = block
-        self._n_channels = n_channels
-        self._second = RingBuffer(n_blocks, n_channels * n_channels)
-        self._first = RingBuffer(n_blocks, n_channels)
-
-    def over(self, start: int, stop: int) -> Moments:
-        """Sums over samples ``[start, stop)``, which are whole blocks."""
-        a, b = start // self._block, stop // self._block
-        if a > self._second.written:  # windows before were not decided on
-            self._first.skip(a - self._first.written)
-            self._second.skip(a - self._second.written)
-        for i in range(self._second.written, b):
-            sums = _moments(self._samples, i * self._block, (i + 1) * self._block)
-            self._first.write(sums.first[np.newaxis])
-            self._second.write(sums.second.reshape(1, -1))
-        second = np.add.reduce(self._second.view(a, b)).reshape(self._n_channels, -1)
-        return Moments(second, np.add.reduce(self._first.view(a, b)), stop - start)
-
-
-def _moments(samples: RingBuffer, start: int, stop: int) -> Moments:
-    x = np.asarray(samples.view(start, stop), np.float64)  # (n_times, n_channels)
-    return Moments(x.T @ x, np.add.reduce(x), stop - start)
-
-
 def look_lengths(settings: WindowSettings, sfreq: float) -> tuple[int, ...]:
     """Lengths, in samples at `sfreq` Hz, of the windows that one marker opens.
 
@@ -195,6 +164,8 @@ class WindowCutter:
         Raw samples that may be taken at once without a window being overwritten.
     want_data, want_moments : bool
         What windows carry: samples, or sums (which saves the copy).
+    embedding : tuple of int
+        Order and lag of the delayed copies that the sums are of; (1, 1): the samples alone.
     n_dropped_trials : int
         Markers whose windows were given up because too many were open.
     """
@@ -216,6 +187,7 @@ class WindowCutter:
         self._shortest = look_lengths(settings, sfreq)[0]
         self.want_data = True
         self.want_moments = False
+        self.embedding = (1, 1)
         self.n_dropped_trials = 0
         self.max_chunk = CHUNK
         lateness = 0
@@ -228,7 +200,7 @@ class WindowCutter:
         self._trials: list[_Trial] = []  # in the order of `_Trial.when`
         self._numbers = count()
         self._next_start = 0  # sliding: start of the next window
-        self._sums: _BlockSums | None = None  # made when the first decoder wants them
+        self._sums: BlockSums | None = None  # made when the first decoder wants them
         block = gcd(self.length, self.hop) if self.kind == "sliding" else 0
         self._block = block if block >= max(MIN_BLOCK, n_channels // 4) else 0
 
@@ -320,10 +292,10 @@ class WindowCutter:
         first, last = start * down // up, (stop - 1) * down // up
         return Window(start, stop, first, last, data, quality, moments, marker, final)
 
-    def _sums_over(self, start: int, stop: int) -> Moments:
-        if not self._block:
-            return _moments(self.ring, start, stop)
-        if self._sums is None:
-            n_blocks = self.length // self._block
-            self._sums = _BlockSums(self.ring, self._n_channels, self._block, n_blocks)
+    def _sums_over(self, start: int, stop: int) -> Moments | None:
+        if self._sums is None or self._sums.embedding != self.embedding:
+            n_blocks = self.length // self._block if self._block else 0
+            self._sums = BlockSums(
+                self.ring, self._n_channels, self._block, n_blocks, *self.embedding
+            )
         return self._sums.over(start, stop)

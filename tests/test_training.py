@@ -220,7 +220,7 @@ def test_the_decoder_to_train():
         (
             session(),
             "nonsense",
-            "no decoder kind 'nonsense' to train; known are: band_power, cca, .*ecca, ",
+            "no decoder kind 'nonsense' to train; known are: .*fbcca, .*mdm",
         ),
         (session(), "fbcca", "'fbcca' needs frequencies_hz"),
         (session(), "model", "say which decoder to train"),

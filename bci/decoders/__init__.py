@@ -12,7 +12,10 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 from bci.types import FloatArray, Moments
 
 if TYPE_CHECKING:
+    from bci.decoders.acm import ACMClassifier
+    from bci.decoders.augmented import AugmentedCovariance
     from bci.decoders.band_power import BandPower
+    from bci.decoders.bt_acm import BlockToeplitzMDM, BlockToeplitzTangentSpace
     from bci.decoders.cca import CCA, FBCCA
     from bci.decoders.deep_ensemble import DeepSSVEPEnsemble
     from bci.decoders.deep_ssvep import DeepSSVEP
@@ -31,7 +34,11 @@ __all__ = [
     "MDM",
     "TDCA",
     "TRCA",
+    "ACMClassifier",
+    "AugmentedCovariance",
     "BandPower",
+    "BlockToeplitzMDM",
+    "BlockToeplitzTangentSpace",
     "Decoder",
     "DeepSSVEP",
     "DeepSSVEPEnsemble",
@@ -45,15 +52,19 @@ __all__ = [
 ]
 
 _HOME = {
-    "CCA": "bci.decoders.cca",
-    "FBCCA": "bci.decoders.cca",
-    "ExtendedCCA": "bci.decoders.ecca",
-    "MultiStimulusCCA": "bci.decoders.mscca",
-    "TRCA": "bci.decoders.trca",
-    "TDCA": "bci.decoders.tdca",
+    "ACMClassifier": "bci.decoders.acm",
+    "AugmentedCovariance": "bci.decoders.augmented",
     "BandPower": "bci.decoders.band_power",
+    "BlockToeplitzMDM": "bci.decoders.bt_acm",
+    "BlockToeplitzTangentSpace": "bci.decoders.bt_acm",
+    "CCA": "bci.decoders.cca",
+    "ExtendedCCA": "bci.decoders.ecca",
     "ExtendedCovariance": "bci.decoders.extended_covariance",
+    "FBCCA": "bci.decoders.cca",
+    "MultiStimulusCCA": "bci.decoders.mscca",
     "OffsetFBCCA": "bci.decoders.offset_fbcca",
+    "TDCA": "bci.decoders.tdca",
+    "TRCA": "bci.decoders.trca",
     "TangentSpaceLR": "bci.decoders.riemann",
     "MDM": "bci.decoders.riemann",
     "DeepSSVEP": "bci.decoders.deep_ssvep",
@@ -85,7 +96,11 @@ class Decoder(Protocol):
 
 @runtime_checkable
 class MomentsDecoder(Decoder, Protocol):
-    """A decoder that needs only a window's covariance: the pipeline keeps block sums for it."""
+    """A decoder that needs only a window's covariance: the pipeline keeps block sums for it.
+
+    Where it has an `embedding`, (order, lag), the sums are those of the window beside
+    delayed copies of itself, see `bci.decoders.AugmentedCovariance`.
+    """
 
     def predict_proba_moments(self, moments: Moments) -> FloatArray:
         """As `predict_proba` for one window, shape (n_classes,), from its sums."""

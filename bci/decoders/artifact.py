@@ -61,11 +61,19 @@ class PickedMoments(PickedChannels):
 
     decoder: MomentsDecoder
 
+    @property
+    def embedding(self) -> tuple[int, int]:
+        """Order and lag of the decoder's delayed copies."""
+        found: tuple[int, int] = getattr(self.decoder, "embedding", (1, 1))
+        return found
+
     def predict_proba_moments(self, moments: Moments) -> FloatArray:
         """As the decoder's own, from the sums of the whole stream."""
-        picked = np.ix_(self.channels, self.channels)
+        order, _ = self.embedding
+        first = np.arange(order)[:, np.newaxis] * (len(moments.first) // order)
+        rows = (first + self.channels).ravel()
         return self.decoder.predict_proba_moments(
-            Moments(moments.second[picked], moments.first[self.channels], moments.n_times)
+            Moments(moments.second[np.ix_(rows, rows)], moments.first[rows], moments.n_times)
         )
 
 

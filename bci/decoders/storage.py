@@ -44,9 +44,12 @@ SKLEARN = "sklearn"
 
 #: Types beyond scikit-learn's, numpy's and scipy's that skops may build: plain estimators.
 TRUSTED = (
+    "bci.decoders.acm.ACMClassifier",
+    "bci.decoders.augmented.AugmentedCovariance",
+    "bci.decoders.band_power.BandPower",
+    "bci.decoders.bt_acm.BlockToeplitzMDM",
     "bci.decoders.cca.CCA",
     "bci.decoders.cca.FBCCA",
-    "bci.decoders.band_power.BandPower",
     "bci.decoders.deep_ensemble.DeepSSVEPEnsemble",
     "bci.decoders.deep_ssvep.DeepSSVEP",
     "bci.decoders.ecca.ExtendedCCA",
@@ -58,6 +61,7 @@ TRUSTED = (
     "bci.decoders.source_free.SourceFreeAdaptation",
     "bci.decoders.tdca.TDCA",
     "bci.decoders.trca.TRCA",
+    "builtins.range",
     "pyriemann.classification.MDM",
     "pyriemann.estimation.Covariances",
     "pyriemann.tangentspace.TangentSpace",
@@ -234,7 +238,7 @@ def _plain(value: Any) -> Any:
         return value.tolist()
     if isinstance(value, Mapping):
         return {str(_plain(k)): _plain(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
+    if isinstance(value, (list, tuple, range)):
         return [_plain(v) for v in value]
     return value
 

@@ -31,6 +31,8 @@ NEEDED: dict[str, dict[str, Any]] = {
     "band_power": {"frequencies_hz": [13, 17]},
     # a short training: noise has nothing to learn, and the signal planted is strong
     "deep_ssvep": {"n_epochs": 20, "learning_rate": 5e-3, "dropout": 0.1, "calibration_folds": 0},
+    "acm": {"order": 2},
+    "bt_acm": {"order": 2},
 }
 HZ = ("13 Hz", "17 Hz")
 #: Their noise tests stand with them: they learn from several people, which no pipeline gives.

@@ -20,7 +20,9 @@ from bci.decoders import (
     MDM,
     TDCA,
     TRCA,
+    ACMClassifier,
     BandPower,
+    BlockToeplitzMDM,
     Decoder,
     DeepSSVEP,
     ExtendedCCA,
@@ -50,6 +52,8 @@ DECODERS = [
     DEEP,
     TangentSpaceLR(),
     MDM(),
+    ACMClassifier(3, random_state=0),
+    BlockToeplitzMDM(2, 3, random_state=0),
 ]
 every_decoder = pytest.mark.parametrize("decoder", DECODERS, ids=lambda d: d.kind)
 
@@ -118,6 +122,8 @@ def test_set_params_takes_effect(decoder):
         "deep_ssvep": {"random_state": 1},
         "tangent_space": {"C": 0.01},
         "mdm": {"rank": 3},
+        "acm": {"order": 1},
+        "bt_acm": {"lag": 1},
     }
     one = clone(decoder).fit(X, y)
     before = one.decision_function(X)

@@ -47,7 +47,8 @@ class Step(Settings):
     """One estimator of a pipeline.
 
     A parameter written as ``$sfreq``, ``$n_channels``, ``$n_times``, ``$n_classes``,
-    ``$ch_names`` or ``$seed`` is taken from the data set that the pipeline runs on.
+    ``$ch_names``, ``$frequencies`` or ``$seed`` is taken from the data set that the pipeline
+    runs on.
     """
 
     estimator: str = Field(
@@ -59,7 +60,11 @@ class Step(Settings):
 class PipelineSettings(Settings):
     """What is scored: a decoder of ours, or a chain of estimators."""
 
-    decoder: dict[str, Any] | None = Field(None, description="settings of a decoder, with its kind")
+    decoder: dict[str, Any] | None = Field(
+        None,
+        description="settings of a decoder, with its kind; '$frequencies': those that the data "
+        "set's classes are named after",
+    )
     steps: tuple[Step, ...] = ()
     grid: dict[str, list[Any]] = Field(
         {},

@@ -28,11 +28,8 @@ from bci.decoders.deep_training import (
 )
 from bci.decoders.folded_network import FoldedNetwork
 from bci.decoders.subbands import subbands
-from bci.metrics import mean_itr
+from bci.metrics import GAZE_SHIFT_S, mean_itr
 from bci.types import FloatArray
-
-#: Seconds that a selection takes beside the window, to move the gaze.
-GAZE_SHIFT_S = 0.5
 
 #: The paper's results with nine channels: accuracy (%) and ITR (bit/min) for each length of
 #: window (s). Its headline, 265.23 and 196.59 bit/min, is for 64 channels and 0.4 s.

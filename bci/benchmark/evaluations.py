@@ -72,6 +72,15 @@ class LeaveOneBlockOut(Windowed):
     kind: Literal["leave_one_block_out"] = "leave_one_block_out"
 
 
+class TrainingFree(Windowed):
+    """All epochs of each session by decoders that need no training, which get none.
+
+    For sessions too short to be trained on. The others fail in their rows.
+    """
+
+    kind: Literal["training_free"] = "training_free"
+
+
 class WithinSubject(Windowed):
     """Stratified folds over all sessions of a subject, shuffled.
 
@@ -149,6 +158,7 @@ class PseudoOnline(Evaluation):
 EvaluationPart = Annotated[
     WithinSession
     | LeaveOneBlockOut
+    | TrainingFree
     | WithinSubject
     | CrossSession
     | CrossSubject

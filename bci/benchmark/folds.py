@@ -23,6 +23,7 @@ from bci.benchmark.evaluations import (
     EvaluationPart,
     LearningCurve,
     LeaveOneBlockOut,
+    TrainingFree,
     Transfer,
     WithinSession,
     WithinSubject,
@@ -132,6 +133,9 @@ def folds(evaluation: EvaluationPart, subjects: dict[str, list[Part]], seed: int
         elif isinstance(evaluation, LeaveOneBlockOut):
             for part in parts:
                 yield from _leave_one_block_out(part)
+        elif isinstance(evaluation, TrainingFree):
+            for part in parts:
+                yield _training_free(part)
         elif isinstance(evaluation, WithinSubject):
             yield from _within_subject(parts, evaluation.folds, seed)
         elif isinstance(evaluation, LearningCurve):
@@ -172,6 +176,18 @@ def _leave_one_block_out(part: Part) -> Iterator[Fold]:
     for number in range(n_blocks):
         train, test = np.flatnonzero(of_epoch != number), np.flatnonzero(of_epoch == number)
         yield Fold(part.subject, part.session, number, (part,), train, test, note)
+
+
+def _training_free(part: Part) -> Fold:
+    n, n_trials = len(part.y), len(np.unique(part.trials))
+    note = (
+        f"session {part.session}: {n} windows of {n_trials} trials; intervals and chance levels "
+        "take windows for independent trials, which these are not"
+        if n > n_trials
+        else ""
+    )
+    nothing = np.zeros(0, dtype=np.int64)
+    return Fold(part.subject, part.session, 0, (part,), nothing, np.arange(n), note)
 
 
 def _within_subject(parts: list[Part], n_folds: int, seed: int) -> Iterator[Fold]:

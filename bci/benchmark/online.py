@@ -186,5 +186,5 @@ def same(one: ContinuousSession, other: ContinuousSession) -> bool:
 def training_free(settings: PipelineSettings, session: ContinuousSession, config: Config) -> bool:
     """Whether a decoder is there before training, deciding among classes of its own."""
     pipeline = Pipeline(config.model_copy(update={"decoder": None}), session.recording.info)
-    context = Context(pipeline.info, pipeline.cutter.length, (), 0)
+    context = Context(pipeline.info, pipeline.cutter.length, tuple(session.labels.values()), 0)
     return hasattr(pipelines.rest(settings, context, whole=True), "classes_")

@@ -10,7 +10,7 @@ through `FitMemory`.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
@@ -63,18 +63,46 @@ class Context:
     seed: int
 
     def value(self, wanted: str) -> Any:
-        """Value of a ``$name`` in a parameter."""
-        known = {
-            "$sfreq": self.info.sfreq,
-            "$n_channels": self.info.n_channels,
-            "$n_times": self.n_times,
-            "$n_classes": len(self.classes),
-            "$ch_names": list(self.info.ch_names),
-            "$seed": self.seed,
+        """Value of a ``$name`` in a parameter.
+
+        Raises
+        ------
+        ConfigError
+            There is no such value, or a class is no frequency where frequencies are asked for.
+        """
+        known: dict[str, Callable[[], Any]] = {
+            "$sfreq": lambda: self.info.sfreq,
+            "$n_channels": lambda: self.info.n_channels,
+            "$n_times": lambda: self.n_times,
+            "$n_classes": lambda: len(self.classes),
+            "$ch_names": lambda: list(self.info.ch_names),
+            "$frequencies": lambda: {label: frequency_of(label) for label in self.classes},
+            "$seed": lambda: self.seed,
         }
         if wanted not in known:
             raise ConfigError(f"unknown value '{wanted}'; known are: {', '.join(known)}")
-        return known[wanted]
+        return known[wanted]()
+
+
+#: Stands for a data set while settings are checked before there is one.
+ANY_DATASET = Context(StreamInfo("any", 250.0, ("Oz",), ("eeg",)), 250, ("10 Hz", "12 Hz"), 0)
+
+
+def frequency_of(label: str) -> float:
+    """Frequency that a class is named after, "13 Hz" or "13", in Hz.
+
+    Raises
+    ------
+    ConfigError
+        It is named after none.
+    """
+    try:
+        return float(label.removesuffix("Hz"))
+    except ValueError:
+        raise ConfigError(
+            f"'$frequencies' reads them from the classes, but '{label}' is no frequency in Hz; "
+            "write the frequencies out, or leave the data set out with 'only'"
+        ) from None
 
 
 def spec(settings: PipelineSettings) -> str:
@@ -82,15 +110,15 @@ def spec(settings: PipelineSettings) -> str:
     return json.dumps(settings.model_dump(mode="json", exclude={"only"}), sort_keys=True)
 
 
-def decoder_settings(settings: PipelineSettings) -> DecoderSettings:
-    """Settings of a decoder of ours.
+def decoder_settings(settings: PipelineSettings, context: Context = ANY_DATASET) -> DecoderSettings:
+    """Settings of a decoder of ours, on a data set.
 
     Raises
     ------
     ConfigError
         There is no such kind, or it has other settings.
     """
-    given = settings.decoder or {}
+    given = _filled(settings.decoder or {}, context)
     kind = str(given.get("kind"))
     cls = registry.find("decoder", kind)
     if cls is None or kind == "model":
@@ -233,7 +261,7 @@ def rest(
     A grid is not part of it, see `bci.benchmark.scoring.fit`.
     """
     if settings.decoder is not None:
-        return decoder_settings(settings).build(context.info)
+        return decoder_settings(settings, context).build(context.info)
     first = 0 if whole else n_stateless(settings)
     made = [make_step(step, context) for step in settings.steps[first:]]
     # a single step stays in a pipeline: a grid names it as 'step__parameter'

@@ -138,13 +138,17 @@ def _fitted(
     Raises
     ------
     BciError
-        It adapts to the test and doesn't say so.
+        It adapts to the test and doesn't say so, or needs a training and gets none.
     """
     start = time.perf_counter()
-    fitted = scoring.fit(
-        pipelines.rest(settings, context, _fits()), settings.grid, X[fold.train], y[fold.train],
-        fold.trials[fold.train], metric=metric, seed=context.seed,
-    )  # fmt: skip
+    fitted = pipelines.rest(settings, context, _fits())
+    if len(fold.train):
+        fitted = scoring.fit(
+            fitted, settings.grid, X[fold.train], y[fold.train], fold.trials[fold.train],
+            metric=metric, seed=context.seed,
+        )  # fmt: skip
+    elif not hasattr(fitted, "classes_"):
+        raise BciError("it must be trained, and this evaluation trains nothing")
     took = time.perf_counter() - start
     answers = scoring.answer(fitted, X[fold.test])
     if not settings.transductive and not scoring.batch_free(fitted, X[fold.test], answers):

@@ -23,7 +23,7 @@ from typing import Any, Literal
 import numpy as np
 
 from bci.benchmark.data import ContinuousSession, Epochs, ParadigmName
-from bci.benchmark.datasets.epoching import Cut, band_names, finish, stack_bands
+from bci.benchmark.datasets.epoching import Cut, band_names, finish, stack_bands, without_hum
 from bci.benchmark.datasets.recorded import (
     Part,
     chosen,
@@ -109,6 +109,7 @@ def _cut(path: Path, settings: BciIv2bSettings) -> Cut:
             f"{path}: holds 0 to {X.shape[2] / sfreq:g} s after the cue; tmin {settings.tmin:g} "
             f"and tmax {settings.tmax:g} s do not lie inside"
         )
+    X = without_hum(X, sfreq, settings.notch_hz)
     X = np.ascontiguousarray(stack_bands(X, sfreq, settings.filters)[:, :, a:b])
     n = len(X)
     labels = np.array([LABELS[int(code)] for code in y], dtype=np.str_)

@@ -4,7 +4,8 @@ Each band is a 4th-order Butterworth filter run forwards and backwards over the
 whole recording (`mne.filter.filter_data` with ``method="iir"``, which is what
 MOABB's paradigms call), so epochs hold no edges of the filter. That uses samples
 from after a window and cannot be done live: pseudo-online evaluation filters
-causally instead. Unlike MNE's, an epoch does not hold the sample at `tmax`.
+causally instead. The notch, which MOABB has none of, is causal here too. Unlike
+MNE's, an epoch does not hold the sample at `tmax`.
 """
 
 from __future__ import annotations
@@ -15,9 +16,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.signal import sosfilt, sosfilt_zi
 
 from bci.benchmark.datasets.scheme import Scheme
 from bci.benchmark.datasets.settings import Band, EpochSettings
+from bci.dsp.filters import Notch
 from bci.errors import ConfigError, SourceError
 from bci.sources.files import Recording
 from bci.types import FloatArray
@@ -72,7 +75,7 @@ def cut(recording: Recording, scheme: Scheme, settings: EpochSettings) -> Cut:
         trials = np.concatenate([[0], np.cumsum(apart)]).astype(np.int64)
     whole = _whole(recording, starts, n_times)
     if whole.any():
-        data = _filtered(recording, data, names, settings.filters)
+        data = _filtered(recording, data, names, settings)
     X = np.empty((int(whole.sum()), len(data), n_times))
     for epoch, start in zip(X, starts[whole], strict=True):
         epoch[:] = data[:, start : start + n_times]
@@ -92,6 +95,30 @@ def finish(epochs: Cut, settings: EpochSettings) -> Cut:
     if settings.window_s is not None:
         epochs = _windows(epochs, settings.window_s, settings.step_s or settings.window_s)
     return epochs
+
+
+def without_hum(data: FloatArray, sfreq: float, notch_hz: float | None) -> FloatArray:
+    """Notch out a line frequency, forwards, from the steady state of the first sample.
+
+    Parameters
+    ----------
+    data : array, shape (..., n_channels, n_times)
+    sfreq : float
+        Hz.
+    notch_hz : float or None
+        None: nothing is done.
+
+    Raises
+    ------
+    ConfigError
+        It does not fit the sampling rate.
+    """
+    if notch_hz is None:
+        return data
+    sos = Notch(freq_hz=notch_hz).design(sfreq)
+    steady = sosfilt_zi(sos).reshape(len(sos), *(1,) * (data.ndim - 1), 2)
+    filtered: FloatArray = sosfilt(sos, data, zi=steady * data[..., :1])[0]
+    return filtered
 
 
 def stack_bands(data: FloatArray, sfreq: float, filters: Sequence[Band]) -> FloatArray:
@@ -176,10 +203,10 @@ def _whole(recording: Recording, starts: NDArray[np.int64], n_times: int) -> NDA
 
 
 def _filtered(
-    recording: Recording, data: FloatArray, names: Sequence[str], filters: Sequence[Band]
+    recording: Recording, data: FloatArray, names: Sequence[str], settings: EpochSettings
 ) -> FloatArray:
     """Filter each unbroken stretch of a recording for itself."""
-    if not filters:
+    if not settings.filters and settings.notch_hz is None:
         return data
     bad = ~np.isfinite(data)
     if bad.any():
@@ -187,10 +214,15 @@ def _filtered(
         raise SourceError(
             f"{recording.path}: {int(bad.sum())} samples are not finite (channel {names[channel]} "
             f"from {sample / recording.info.sfreq:.2f} s on), so it cannot be filtered; mend the "
-            "recording, leave the channel out with 'channels', or set no 'filters'"
+            "recording, leave the channel out with 'channels', or set no 'filters' nor 'notch_hz'"
         )
+    sfreq = recording.info.sfreq
     stretches = [
-        stack_bands(data[:, piece.start : piece.stop], recording.info.sfreq, filters)
+        stack_bands(
+            without_hum(data[:, piece.start : piece.stop], sfreq, settings.notch_hz),
+            sfreq,
+            settings.filters,
+        )
         for piece in recording.pieces(0, recording.n_samples)
     ]
     return stretches[0] if len(stretches) == 1 else np.concatenate(stretches, axis=1)

@@ -68,6 +68,12 @@ def end(default: float) -> Any:
 class EpochSettings(DatasetSettings):
     """How epochs are cut out of continuous recordings."""
 
+    notch_hz: float | None = Field(
+        None,
+        gt=0,
+        description="line frequency, taken out before the bands by the notch of live sessions, run "
+        "forwards only: a window holds nothing from after it; null: left in",
+    )
     filters: Filters = filters()
     tmin: float = start(0.0)
     tmax: float = end(1.0)

@@ -36,7 +36,11 @@ TITLES = {
     "imagery2": "simulated imagery, 2 classes",
     "imagery4": "simulated imagery, 4 classes",
 }
-SSVEP_DEFAULTS: dict[str, Any] = {"filters": [[7, 90]], "tmax": 2.0, "n_per_class": 6}
+#: Trials follow each other in whole periods of the mains: unless it is notched out, hum repeats
+#: from trial to trial as a response does.
+SSVEP_DEFAULTS: dict[str, Any] = {
+    "notch_hz": 50, "filters": [[7, 90]], "tmax": 2.0, "n_per_class": 6,
+}  # fmt: skip
 IMAGERY_DEFAULTS: dict[str, Any] = {"filters": [[8, 32]], "tmin": 0.5, "tmax": 3.5}
 
 
@@ -46,8 +50,9 @@ class SimulatedSetSettings(EpochSettings):
     kind: Literal["simulated"] = "simulated"
     paradigm: Literal["ssvep12", "ssvep40", "imagery2", "imagery4"] = Field(
         "ssvep12",
-        description="speller with 12 or 40 targets (7-90 Hz, 0 to 2 s, 6 trials a class), or "
-        "imagery of the hands, or of hands, feet and rest (8-32 Hz, 0.5 to 3.5 s, 20 trials)",
+        description="speller with 12 or 40 targets (hum notched out, 7-90 Hz, 0 to 2 s, 6 trials "
+        "a class), or imagery of the hands, or of hands, feet and rest (8-32 Hz, 0.5 to 3.5 s, "
+        "20 trials)",
     )
     n_subjects: int = Field(4, ge=1, le=MAX_SUBJECTS, description="participants")
     n_sessions: int = Field(2, ge=1, le=100, description="sessions of each participant")

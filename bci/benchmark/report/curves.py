@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -14,10 +14,8 @@ from bci.benchmark.report.data import Panel, colours, labels, subject_point
 from bci.benchmark.report.intervals import mean_interval
 from bci.benchmark.report.rows import CURVES, ONLINE, Row, grouped, known, scored, spoken
 from bci.benchmark.report.svg import N_COLOURS, Figure, Scale, shorten
-from bci.metrics import accuracy_interval, itr, mean_itr
+from bci.metrics import GAZE_SHIFT_S, accuracy_interval, itr, mean_itr
 
-#: Seconds of gaze shift that the SSVEP literature adds to each selection.
-GAZE_S = 0.5
 _W, _H = 268.0, 190.0
 
 
@@ -97,7 +95,7 @@ def transfer_rates(rows: Sequence[Row]) -> Iterator[Facets]:
         facets = []
         for pipeline, some in grouped(of_set, lambda row: row.pipeline).items():
             bare = _by_subject(some, partial(_rates, 0.0))
-            with_gaze = _by_subject(some, partial(_rates, GAZE_S))
+            with_gaze = _by_subject(some, partial(_rates, GAZE_SHIFT_S))
             second = _mean(list(bare.values()))
             facets.append(Facet.of(name[pipeline], number[pipeline], with_gaze, second))
         tops = [k.high for f in facets for c in f.subjects.values() for k in c]
@@ -109,13 +107,21 @@ def transfer_rates(rows: Sequence[Row]) -> Iterator[Facets]:
 def rated(rows: Sequence[Row]) -> dict[str, list[Row]]:
     """Rows that transfer rates are told of: accuracies at several window lengths, by title."""
     good = [
-        row
+        _accuracy(row)
         for row in scored(rows)
-        if row.evaluation_kind not in (CURVES, ONLINE)
-        and (row.metric == "accuracy" and row.window_s > 0 and row.n_classes >= 2)
+        if row.evaluation_kind not in (CURVES, ONLINE) and row.window_s > 0 and row.n_classes >= 2
     ]
-    found = _by_evaluation(good)
+    found = _by_evaluation([row for row in good if row.metric == "accuracy"])
     return {k: some for k, some in found.items() if len({row.window_s for row in some}) > 1}
+
+
+def _accuracy(row: Row) -> Row:
+    """The row with its accuracy as score, where its answers tell it."""
+    truth, said = row.details.get("y_true"), row.details.get("y_pred")
+    if row.metric == "accuracy" or not truth or not said:
+        return row
+    hits = [one == other for one, other in zip(truth, said, strict=True)]
+    return replace(row, score=sum(hits) / len(hits), metric="accuracy", chance=1 / row.n_classes)
 
 
 def session_rate(rows: Sequence[Row], gaze_s: float) -> float:

@@ -36,11 +36,11 @@ _ORDER = [
     "session", "minutes_train", "fold",
 ]  # fmt: skip
 _EVALUATIONS = (
-    "within_session", "leave_one_block_out", "within_subject", "cross_session", "cross_subject",
-    "transfer",
+    "within_session", "leave_one_block_out", "training_free", "within_subject", "cross_session",
+    "cross_subject", "transfer",
 )  # fmt: skip
 #: Kinds whose folds of one session test every trial once.
-PARTITIONS = _EVALUATIONS[:3]
+PARTITIONS = _EVALUATIONS[:4]
 
 Key = TypeVar("Key", bound=Hashable)
 

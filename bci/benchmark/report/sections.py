@@ -11,7 +11,6 @@ from markupsafe import Markup
 from bci.benchmark.report import tables
 from bci.benchmark.report.confusion import confusions
 from bci.benchmark.report.curves import (
-    GAZE_S,
     Facets,
     draw_facet,
     learning_curves,
@@ -33,6 +32,7 @@ from bci.benchmark.report.rows import Row
 from bci.benchmark.report.statistics import Compared, compared
 from bci.benchmark.report.svg import Figure
 from bci.benchmark.report.tables import Table
+from bci.metrics import GAZE_SHIFT_S
 
 if TYPE_CHECKING:
     from bci.benchmark.statistics import Comparison
@@ -138,7 +138,7 @@ _MATRICES = (
 _RATES = (
     "Information transfer rate after Wolpaw et al. (2002). Thin lines: subjects, the mean of their "
     "sessions' rates, with the rate at both ends of their accuracy's 95 % interval; "
-    f"{GAZE_S:g} s of gaze shift are added to each window. Thick: the mean of the subjects' rates "
+    f"{GAZE_SHIFT_S:g} s of gaze shift are added to each window. Thick: the mean of the subjects' rates "
     "(not the rate of their mean accuracy) with its 95 % t interval; dashed: the same without "
     "gaze shift; grey: the other pipelines."
 )

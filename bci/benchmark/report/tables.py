@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 
 from bci.benchmark.folds import ALL_SESSIONS
-from bci.benchmark.report.curves import GAZE_S, session_rate
+from bci.benchmark.report.curves import session_rate
 from bci.benchmark.report.data import Lane, Panel, labels
 from bci.benchmark.report.forest import tell_effect, tell_p
 from bci.benchmark.report.rows import ONLINE, Row, grouped, known, natural, scored, spoken
 from bci.benchmark.report.statistics import Compared, Effect, Pair
+from bci.metrics import GAZE_SHIFT_S
 
 _MAX_REASON = 400
 _MAX_COLUMNS = 6
@@ -169,14 +170,16 @@ def transfer_rate(rows: Sequence[Row]) -> Iterator[Table]:
             for length, found in by_length.items():
                 here = [row for row in own if row.window_s == length]
                 if here:
-                    found.append((session_rate(here, GAZE_S), session_rate(here, 0.0)))
+                    found.append((session_rate(here, GAZE_SHIFT_S), session_rate(here, 0.0)))
                 cells.append("{:.1f} / {:.1f}".format(*found[-1]) if here else "–")
             lines.append((subject, *cells))
         means = [
             "{:.1f} / {:.1f}".format(*np.mean(found, axis=0)) if found else "–"
             for found in by_length.values()
         ]
-        title = f"{labels(some)[pipeline]}: bit/min, with {GAZE_S:g} s of gaze shift / without"
+        title = (
+            f"{labels(some)[pipeline]}: bit/min, with {GAZE_SHIFT_S:g} s of gaze shift / without"
+        )
         columns = ("subject", *(f"{length:g} s" for length in lengths))
         yield Table(title, columns, (*lines, ("mean", *means)))
 

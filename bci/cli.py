@@ -512,6 +512,24 @@ def benchmark(
         raise typer.Exit(1)
 
 
+@app.command(name="deep-protocol")
+def deep_protocol(
+    config: Annotated[Path, typer.Argument(help="Data set and training.", metavar="CONFIG")],
+    out: Annotated[Path, typer.Option(help="Folder of the scores and of the training so far.")],
+) -> None:
+    """Evaluate the deep network for SSVEP as its paper does; the paper's table beside the result.
+
+    A run that was stopped goes on where it stopped.
+
+    Example: [bold]bci deep-protocol configs/deep_protocol/simulated.yaml --out deep[/bold]
+    """
+    from bci import logs
+    from bci.benchmark import deep_study
+
+    logs.configure()
+    deep_study.run(config, out, say)
+
+
 @config_app.command("check")
 def config_check(config: ConfigFile, overrides: Overrides = None) -> None:
     """Say whether a configuration is right; if not, where and why.

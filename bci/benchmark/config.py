@@ -26,7 +26,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from pydantic import (
     BeforeValidator,
@@ -41,6 +41,8 @@ from bci.benchmark.datasets import KINDS, DatasetSettings, find
 from bci.benchmark.evaluations import EvaluationPart
 from bci.config import Settings
 from bci.errors import ConfigError, MissingDependency
+
+S = TypeVar("S", bound=Settings)
 
 
 class Step(Settings):
@@ -122,14 +124,16 @@ def _dataset(value: Any) -> Any:
     return cls.model_validate(value)
 
 
+#: A data set by its kind.
+DatasetPart = Annotated[SerializeAsAny[DatasetSettings], BeforeValidator(_dataset)]
+
+
 class BenchmarkConfig(Settings):
     """A whole benchmark."""
 
     name: str = Field("benchmark", min_length=1)
     seed: int = Field(42, ge=0, le=2**32 - 1, description="of folds and of estimators")
-    datasets: tuple[Annotated[SerializeAsAny[DatasetSettings], BeforeValidator(_dataset)], ...] = (
-        Field(min_length=1)
-    )
+    datasets: tuple[DatasetPart, ...] = Field(min_length=1)
     pipelines: dict[str, Annotated[PipelineSettings, BeforeValidator(_long_form)]] = Field(
         min_length=1
     )
@@ -151,24 +155,33 @@ def load(path: str | Path) -> BenchmarkConfig:
         The file is missing, is no YAML, or does not describe a benchmark; one
         line per mistake.
     """
-    path = Path(path)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read: {error}") from error
-    return loads(text, str(path))
+    return loads(read(path), str(path))
 
 
 def loads(text: str, name: str = "benchmark") -> BenchmarkConfig:
     """As `load`, from a string; `name` stands in the messages."""
+    return parse(text, name, BenchmarkConfig)
+
+
+def read(path: str | Path) -> str:
+    """Text of a YAML; raises as `load`."""
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}") from error
+
+
+def parse(text: str, name: str, whole: type[S]) -> S:
+    """Settings with data sets in them, from a YAML; raises as `load`."""
     node, data = session_config.parse_yaml(text, name)
     if not isinstance(data, dict):
-        raise ConfigError(f"{name}: expected keys such as 'datasets:', found {type(data).__name__}")
+        key = next(key for key in whole.model_fields if key.startswith("dataset"))
+        raise ConfigError(f"{name}: expected keys such as '{key}:', found {type(data).__name__}")
     mistakes = [m for where, cls, value in _parts(data) for m in _mistakes(where, cls, value)]
     told = {where for where, _, _ in mistakes}
     mistakes += [
         m
-        for m in _mistakes((), BenchmarkConfig, data)
+        for m in _mistakes((), whole, data)
         if not any(m[1]["loc"][: len(where)] == where for where in told)
     ]
     if mistakes:
@@ -178,21 +191,26 @@ def loads(text: str, name: str = "benchmark") -> BenchmarkConfig:
             for where, error, cls in mistakes
         )
         raise ConfigError("\n".join(dict.fromkeys(lines)))
-    return BenchmarkConfig.model_validate(data)
+    return whole.model_validate(data)
 
 
 def _parts(data: Mapping[str, Any]) -> list[tuple[tuple[str | int, ...], type[Settings], Any]]:
     """Data sets and pipelines with their places, to be checked by their own classes."""
     found: list[tuple[tuple[str | int, ...], type[Settings], Any]] = []
     listed = data.get("datasets")
-    for number, value in enumerate(listed if isinstance(listed, list) else []):
+    given: list[tuple[tuple[str | int, ...], Any]] = [(("dataset",), data.get("dataset"))]
+    given += [
+        (("datasets", number), value)
+        for number, value in enumerate(listed if isinstance(listed, list) else [])
+    ]
+    for where, value in given:
         cls = (
             _find_dataset(str(value["kind"]))
             if isinstance(value, dict) and "kind" in value
             else None
         )
         if cls is not None:
-            found.append((("datasets", number), cls, value))
+            found.append((where, cls, value))
     named = data.get("pipelines")
     for name, value in (named if isinstance(named, dict) else {}).items():
         found.append((("pipelines", name), PipelineSettings, _long_form(value)))

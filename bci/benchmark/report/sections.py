@@ -138,9 +138,9 @@ _MATRICES = (
 _RATES = (
     "Information transfer rate after Wolpaw et al. (2002). Thin lines: subjects, the mean of their "
     "sessions' rates, with the rate at both ends of their accuracy's 95 % interval; "
-    f"{GAZE_SHIFT_S:g} s of gaze shift are added to each window. Thick: the mean of the subjects' rates "
-    "(not the rate of their mean accuracy) with its 95 % t interval; dashed: the same without "
-    "gaze shift; grey: the other pipelines."
+    f"{GAZE_SHIFT_S:g} s of gaze shift are added to each window. Thick: the mean of the subjects' "
+    "rates (not the rate of their mean accuracy) with its 95 % t interval; dashed: the same "
+    "without gaze shift; grey: the other pipelines."
 )
 _LEARNING = (
     "Thin lines: subjects, mean of the repeats, with the 95 % interval that one test set of each "

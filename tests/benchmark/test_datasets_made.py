@@ -15,7 +15,7 @@ from scipy import signal
 from bci.benchmark.data import Dataset
 from bci.benchmark.datasets import KINDS, DatasetSettings, find
 from bci.benchmark.datasets.bci2000_files import read_dat
-from bci.benchmark.datasets.epoching import cut, stack_bands
+from bci.benchmark.datasets.epoching import cut, stack_bands, without_hum
 from bci.benchmark.transforms import FilterBank
 from bci.calibration.training import collect
 from bci.config import load
@@ -361,6 +361,33 @@ def test_simulated_sets_are_seeded_and_called_simulated():
     (session, _) = data.continuous("01")
     assert session.stim_s == pytest.approx(2.5)  # cue 0.5 s before the flicker of 2 s
     assert session.recording.duration_s == pytest.approx(24 * 3.0 + 1.0)
+
+
+def test_hum_is_notched_out_forwards():
+    asked = {
+        "paradigm": "ssvep12",
+        "n_subjects": 1,
+        "n_sessions": 1,
+        "n_per_class": 2,
+        "filters": [],
+    }
+    (clean,), (hummed,) = (
+        find("simulated")(**asked, notch_hz=hz).build().epochs("01") for hz in (50, None)
+    )
+    spectrum = [np.abs(np.fft.rfft(e.X)).mean(axis=(0, 1)) for e in (clean, hummed)]
+    hz = np.fft.rfftfreq(clean.X.shape[2], 1 / 250)
+    gain = spectrum[0] / spectrum[1]
+    assert gain[hz == 50] < 0.1
+    assert np.all(np.abs(gain[(hz > 5) & (hz < 45)] - 1) < 0.05)
+    with pytest.raises(ConfigError, match="notch: freq_hz"):
+        find("simulated")(**asked, notch_hz=130).build().epochs("01")
+
+    later = np.random.default_rng(0).standard_normal((2, 500))
+    same = later.copy()
+    same[:, 300:] += 9
+    one, other = (without_hum(x, 250.0, 50.0) for x in (later, same))
+    np.testing.assert_array_equal(one[:, :300], other[:, :300])
+    assert np.all(without_hum(np.full((2, 9), 7.0), 250.0, 50.0) == pytest.approx(7.0))
 
 
 def test_simulated_flicker_is_where_it_is_said():

@@ -17,6 +17,7 @@ from bci.benchmark.evaluations import (
     EvaluationPart,
     LearningCurve,
     LeaveOneBlockOut,
+    TrainingFree,
     Transfer,
     WithinSession,
     WithinSubject,
@@ -88,6 +89,18 @@ def test_repetitions_beyond_the_last_block_are_trained_on_only() -> None:
     tested = np.concatenate([fold.test for fold in found])
     (over,) = set(range(21)) - set(tested.tolist())
     assert over == int(np.flatnonzero(found[0].y == found[0].y[over])[-1])
+
+
+@pytest.mark.parametrize("windows", [1, 4])
+def test_without_training_every_window_is_tested_once(windows: int) -> None:
+    found = of(TrainingFree(), n_subjects=2, windows_per_trial=windows)
+    assert [(f.subject, f.session) for f in found] == [
+        ("s1", "1"), ("s1", "2"), ("s2", "1"), ("s2", "2")
+    ]  # fmt: skip
+    for fold in found:
+        assert fold.train.size == 0
+        np.testing.assert_array_equal(fold.test, np.arange(len(fold.y)))
+        assert ("80 windows of 20 trials" in fold.note) == (windows == 4)
 
 
 def test_within_subject_is_stratified_over_all_sessions() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -164,3 +165,19 @@ def test_answers_are_those_of_the_estimator() -> None:
         assert (found.labels == fitted.predict(X)).all()
         np.testing.assert_array_equal(found.ranking, fitted.decision_function(X))
         assert (found.proba is None) is isinstance(last, SVC)
+
+
+def frequencies(*classes: str) -> Any:
+    """Frequencies of a decoder that reads them from classes."""
+    settings = PipelineSettings(decoder={"kind": "fbcca", "frequencies_hz": "$frequencies"})
+    return pipelines.rest(settings, dataclasses.replace(CONTEXT, classes=classes)).frequencies
+
+
+def test_a_decoder_reads_frequencies_from_the_classes() -> None:
+    assert frequencies("8.2 Hz", "13 Hz") == {"8.2 Hz": 8.2, "13 Hz": 13.0}
+    assert frequencies("8", "9.4") == {"8": 8.0, "9.4": 9.4}  # as MOABB names them
+
+
+def test_a_class_that_is_no_frequency_is_refused() -> None:
+    with pytest.raises(ConfigError, match="'rest' is no frequency in Hz"):
+        frequencies("8 Hz", "rest")

@@ -420,6 +420,16 @@ def test_pooled_effect_is_the_statistics_own():
         assert pair.overall.n_subjects == 15
 
 
+def test_of_two_classes_the_rate_is_that_of_the_accuracy_not_of_the_area():
+    frame = pd.concat([
+        scores("x", ["1"], HANDS, pipelines={"A": 0}, window_s=w, folds=1) for w in (1.0, 2.0)
+    ]).assign(score=0.99)  # fmt: skip
+    told = json.loads(frame["details"].iloc[0])
+    accuracy = np.mean([a == b for a, b in zip(told["y_true"], told["y_pred"], strict=True)])
+    (facets,) = transfer_rates(rows_of(prepare(frame)))
+    assert facets.facets[0].subjects["1"][0].y == pytest.approx(itr(accuracy, 2, 1.5))
+
+
 def test_transfer_rate_is_the_mean_of_the_sessions_rates(tmp_path):
     (facets,) = transfer_rates(rows_of(prepare(everything())))
     assert facets.title == "sim-12 (SIMULATED) · within-session"

@@ -134,6 +134,23 @@ def test_sliding_windows_of_one_trial_never_stand_on_both_sides(tmp_path: Path) 
     assert len(set(epochs.trials.tolist())) == 3
 
 
+@pytest.mark.skipif(not XDF.is_dir(), reason=f"no recordings at {XDF}")
+def test_three_long_trials_are_enough_for_what_needs_no_training(tmp_path: Path) -> None:
+    whole = configs.load(Path(__file__).parents[2] / "configs/benchmark/ssvep_ladder.yaml")
+    trained = {"FBCCA": whole.pipelines["FBCCA"], "TRCA": whole.pipelines["TRCA"]}
+    (dataset,) = (d for d in whole.datasets if d.name == "DSI-7")
+    dataset = dataset.model_copy(update={"path": XDF})
+    evaluation = whole.evaluations[-1].model_copy(update={"pipelines": None, "window_s": [0.5]})
+    change = {"datasets": (dataset,), "pipelines": trained, "evaluations": (evaluation,)}
+    found = run(whole.model_copy(update=change), tmp_path, n_jobs=1).set_index("pipeline")
+    assert found.loc["FBCCA", "n_test"] == 251
+    assert found.loc["FBCCA", "n_train"] == 0
+    told = json.loads(found.loc["FBCCA", "details"])
+    assert "251 windows of 3 trials" in told["note"]
+    assert told["classes"] == ["10 Hz", "12 Hz", "15 Hz"]
+    assert found.loc["TRCA", "error"].startswith("it must be trained")
+
+
 def test_what_is_not_installed_fails_in_its_rows_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

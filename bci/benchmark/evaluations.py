@@ -56,6 +56,21 @@ class WithinSession(Windowed):
     folds: int = Field(5, ge=2, le=100)
 
 
+class Stopping(Settings):
+    """Trials that are decided as soon as enough is seen of them."""
+
+    target_error: float = Field(
+        0.05, gt=0, lt=1, description="promised among decisions that reach the threshold"
+    )
+    first_s: float = Field(0.3, gt=0, description="shortest window that is looked at, seconds")
+    step_s: float = Field(0.1, gt=0, description="from look to look, seconds")
+    folds: int = Field(
+        4,
+        ge=2,
+        description="of the training, to calibrate on; fewer where a class has fewer trials",
+    )
+
+
 class LeaveOneBlockOut(Windowed):
     """Inside each session, leave one block out: the protocol of SSVEP spellers [1]_.
 
@@ -70,6 +85,11 @@ class LeaveOneBlockOut(Windowed):
     """
 
     kind: Literal["leave_one_block_out"] = "leave_one_block_out"
+    stopping: Stopping | None = Field(
+        None,
+        description="also decide each trial at the first sufficient look, with decoders that take "
+        "windows of any length; calibrated in each training fold, for each window length. null: no",
+    )
 
 
 class TrainingFree(Windowed):

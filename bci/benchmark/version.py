@@ -15,13 +15,16 @@ ROOT = Path(bci.__file__).parent
 
 #: Sources that epoched scores depend on; data come in by the hash of the epochs themselves.
 SCORING = (
+    "benchmark/dynamic.py",
     "benchmark/task.py",
     "benchmark/trials.py",
     "benchmark/memory.py",
     "benchmark/pipelines.py",
     "benchmark/scoring.py",
     "benchmark/work.py",
+    "calibration/stopping.py",
     "decoders",
+    "metrics.py",
     "../models",
 )
 #: Sources that pseudo-online scores depend on: the engine.

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from bci.benchmark import online, pipelines, scoring
+from bci.benchmark import dynamic, online, pipelines, scoring
 from bci.benchmark.config import PipelineSettings
 from bci.benchmark.data import Epochs
 from bci.benchmark.datasets import DatasetSettings
@@ -110,6 +110,11 @@ def _scored(task: Task, unit: Unit, fold: Fold) -> Iterator[Row]:
         "samples": len(labels) if len(fold.parts) == 1 else len(fold.train),  # as MOABB counts
     }
     extra = _extra(fold, fitted, warned)
+    asked = getattr(task.evaluation, "stopping", None)
+    if asked is not None and getattr(fitted, "any_length", False):
+        training, test = ((X[side], y[side]) for side in (fold.train, fold.test))
+        with scoring.Warned():
+            extra["stopping"] = dynamic.decided(asked, fitted, training, test, context.info.sfreq)
     for session, chosen in _tested(fold):
         some, truth = answers[chosen], y[fold.test][chosen]
         told = _told(some, labels[fold.test][chosen], context.classes) | extra

@@ -30,6 +30,7 @@ from bci.benchmark.report.tables import (
     notes,
     overview,
     settings,
+    stopping,
     transfer_rate,
     what_was_run,
 )
@@ -138,6 +139,7 @@ def _markdown(content: Content, title: str, environment: Mapping[str, Any]) -> I
         ("Scores by subject", [t for panel in content.panels for t in by_subject(panel)]),
         ("Effects and significance", list(comparisons(content.compared))),
         ("Transfer rate against window length", list(_rates(rows))),
+        ("Dynamic stopping", list(stopping(rows))),
         ("Pseudo-online", [t for panel in content.online for t in online_tables(panel)]),
         ("Latency", [latency(rows)]),
         ("Failures", [failures(rows)]),

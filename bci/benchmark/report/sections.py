@@ -107,6 +107,8 @@ def sections(
     yield Section("confusion", "Confusion matrices", _MATRICES, matrices)
     rates = tuple(_rates(content.rows))
     yield Section("itr", "Transfer rate against window length", _RATES, rates)
+    stopped = _tables(*tables.stopping(rows))
+    yield Section("stopping", "Dynamic stopping", _STOPPING, stopped)
     learning = tuple(_facets(f) for f in learning_curves(rows))
     yield Section("learning", "Learning curves", _LEARNING, learning)
     online = (*(b for panel in content.online for b in _online(panel)), *_rules(content.online))
@@ -141,6 +143,13 @@ _RATES = (
     f"{GAZE_SHIFT_S:g} s of gaze shift are added to each window. Thick: the mean of the subjects' "
     "rates (not the rate of their mean accuracy) with its 95 % t interval; dashed: the same "
     "without gaze shift; grey: the other pipelines."
+)
+_STOPPING = (
+    "Each trial is decided at the first look whose posterior reaches a threshold, or at the last; "
+    "threshold and looks are calibrated in the training of each fold. Error among passed: of "
+    "decisions that reached the threshold, and of how many. Times are without, rates with "
+    f"{GAZE_SHIFT_S:g} s of gaze shift; correct a minute: an error costs a selection more, to undo "
+    "it. Best fixed: the length with the highest rate in training."
 )
 _LEARNING = (
     "Thin lines: subjects, mean of the repeats, with the 95 % interval that one test set of each "

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from bci.benchmark.dynamic import pooled
 from bci.benchmark.folds import ALL_SESSIONS
 from bci.benchmark.report.curves import session_rate
 from bci.benchmark.report.data import Lane, Panel, labels
@@ -182,6 +183,42 @@ def transfer_rate(rows: Sequence[Row]) -> Iterator[Table]:
         )
         columns = ("subject", *(f"{length:g} s" for length in lengths))
         yield Table(title, columns, (*lines, ("mean", *means)))
+
+
+def stopping(rows: Sequence[Row]) -> Iterator[Table]:
+    """Dynamic stopping beside the best fixed length, by subject; a table by pipeline."""
+    name = labels(rows)
+    told = [row for row in scored(rows) if row.details.get("stopping")]
+    by_work = grouped(told, lambda row: (row.dataset, row.evaluation, row.window_s, row.pipeline))
+    for (dataset, evaluation, window_s, pipeline), some in by_work.items():
+        lines: list[tuple[str, ...]] = []
+        rates = []
+        target = some[0].details["stopping"]["target_error"]
+        for subject, own in grouped(some, lambda row: row.subject).items():
+            found = pooled([row.details["stopping"] for row in own], int(own[0].n_classes))
+            moving, fixed = found.dynamic, found.fixed
+            wrong = moving.error_passed
+            rates.append((moving.itr, fixed.itr))
+            lines.append((
+                subject, f"{moving.mean_s:.2f}",
+                "–" if wrong is None else f"{100 * wrong:.1f} of {moving.n_passed}",
+                f"{100 * moving.accuracy:.1f}", f"{moving.itr:.1f}",
+                f"{moving.correct_per_min:.1f}",
+                f"{fixed.mean_s:.2f} / {100 * fixed.accuracy:.1f} / {fixed.itr:.1f}",
+            ))  # fmt: skip
+        moving_mean, fixed_mean = np.mean(rates, axis=0)
+        lines.append(
+            ("mean", *("" for _ in range(3)), f"{moving_mean:.1f}", "", f"{fixed_mean:.1f}")
+        )
+        title = (
+            f"{dataset} · {spoken(evaluation)}: {name[pipeline]}, up to {window_s:g} s, for an "
+            f"error of {100 * target:g} %"
+        )
+        columns = (
+            "subject", "mean time, s", "error among passed, %", "accuracy, %", "bit/min",
+            "correct/min", "best fixed: s / accuracy, % / bit/min",
+        )  # fmt: skip
+        yield Table(title, columns, tuple(lines))
 
 
 def latency(rows: Sequence[Row]) -> Table:

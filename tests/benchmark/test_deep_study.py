@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import csv
-import logging
-import warnings
 from pathlib import Path
 
-import numpy as np
 import pytest
 from benchmark_toys import ToySettings
-from scipy.io import savemat
 
 from bci.benchmark import config as configs
 from bci.benchmark import deep_study
 from bci.benchmark.deep_study import DeepStudy, gather
-from bci.benchmark.trials import blocks
 from bci.errors import ConfigError, SourceError
 
 SHIPPED = Path(__file__).parents[2] / "configs" / "deep_protocol"
@@ -89,42 +84,3 @@ def test_what_cannot_be_studied_is_refused(
 ) -> None:
     with pytest.raises(ConfigError, match=message):
         deep_study.evaluate(configs.parse(SMALL.replace(*change), "study", DeepStudy), tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("name", "n_blocks", "n_times", "first", "stored"),
-    [("benchmark", 6, 1500, 160, "data"), ("beta", 4, 750, 158, "EEG")],
-)
-@pytest.mark.filterwarnings("default")
-def test_the_crop_of_the_paper_out_of_moabbs_readers(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, n_blocks: int, n_times: int,
-    first: int, stored: str,
-) -> None:  # fmt: skip
-    """Files as published, with noise in them, through MOABB's own readers; no network."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        pytest.importorskip("moabb")
-        from moabb.datasets.utils import TSINGHUA_64CH_NAMES
-
-    logging.getLogger("moabb").setLevel("ERROR")
-    raw = np.random.default_rng(0).standard_normal((64, n_times, 40, n_blocks))
-    raw -= raw.mean(axis=1, keepdims=True)  # as MOABB does
-    if stored == "data":
-        savemat(tmp_path / "S1.mat", {"data": raw})
-    else:
-        about = {"age": np.array([[20.0]]), "gender": "male"}
-        eeg = {"EEG": raw.swapaxes(2, 3), "suppl_info": about}
-        savemat(tmp_path / "S1.mat", {"data": eeg})
-    path = tmp_path / ("S1.mat.mat" if stored == "data" else "S1.mat")  # a suffix is cut off
-    data = shipped(name).dataset.build()
-    own = data._dataset  # type: ignore[attr-defined]
-    monkeypatch.setattr(own, "data_path", lambda *args, **more: str(path))
-    monkeypatch.setattr(type(own), "nemar_id", None)  # where MOABB would look first
-    (epochs,) = data.epochs("1")
-    assert (len(epochs.y), epochs.sfreq) == (40 * n_blocks, 250.0)
-    assert sorted(map(float, set(epochs.y))) == pytest.approx(np.arange(40) * 0.2 + 8)
-    picks = [list(TSINGHUA_64CH_NAMES).index(ch) for ch in epochs.ch_names]
-    numbers = blocks(epochs.y, epochs.trials)
-    for X, label, block in zip(epochs.X, epochs.y, numbers, strict=True):
-        whole = raw[:, :, own.event_id[label] - 1, block]
-        np.testing.assert_allclose(X[:, :250], whole[picks, first : first + 250], atol=1e-12)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import heapq
 import logging
 from collections.abc import Iterable, Iterator
+from copy import deepcopy
 from dataclasses import replace
 from fractions import Fraction
 from itertools import count
@@ -21,7 +22,8 @@ import numpy as np
 from bci.channels import ChannelAdapter
 from bci.config import Config
 from bci.decision import Policy, Verdict, build_policy
-from bci.decoders import Decoder, MomentsDecoder
+from bci.decoders import AdaptiveDecoder, Decoder, MomentsDecoder
+from bci.decoders.learner import Learner
 from bci.decoders.stopping import StoppingRule
 from bci.dsp.chain import Chain
 from bci.types import (
@@ -70,7 +72,9 @@ class Pipeline:
     paused : bool
         No decisions are made at present.
     n_decoder_errors : int
-        Windows on which the decoder failed, and feedback that it failed to take.
+        Windows on which the decoder failed, and what it failed to learn from.
+    learner : Learner or None
+        What the decoder has learnt in this session; None: it does not adapt.
 
     Raises
     ------
@@ -117,7 +121,14 @@ class Pipeline:
         """Decide by `decoder` (before the first sample; later push a `DecoderSwap`).
 
         `stopping`: when growing windows are decided, as it was calibrated for this decoder.
+        One that adapts is copied and starts as training left it: what it learns stays in
+        this pipeline, and to swap in the same model again is a rollback.
         """
+        self.learner = None
+        if isinstance(decoder, AdaptiveDecoder):
+            decoder = deepcopy(decoder)
+            decoder.rollback()
+            self.learner = Learner(decoder, decoder.classes_)
         self.decoder = decoder
         self.model = model
         by_moments = isinstance(decoder, MomentsDecoder)
@@ -267,7 +278,23 @@ class Pipeline:
             verdict = self._policy.abstain(window)
         else:
             verdict = self._policy.decide(window, proba)
-        return None if verdict is None else self._word(window, verdict)
+        if verdict is None:
+            return None
+        decision = self._word(window, verdict)
+        if self.learner is not None:
+            self._adapt(self.learner, window, decision.seq, verdict, decoded=proba is not None)
+        return decision
+
+    def _adapt(
+        self, learner: Learner, window: Window, seq: int, verdict: Verdict, *, decoded: bool
+    ) -> None:
+        if not decoded:
+            learner.rejected()
+            return
+        try:
+            learner.decided(window, seq, verdict.index)
+        except Exception as error:
+            self._count_error(f"to learn from samples {window.first} to {window.last}", error)
 
     def _probabilities(self, window: Window) -> FloatArray:
         decoder: Any = self.decoder
@@ -284,10 +311,11 @@ class Pipeline:
 
     def _learn(self, feedback: Feedback) -> None:
         learn = getattr(self.decoder, "feedback", None)
-        if learn is None:
-            return
         try:
-            learn(feedback.seq, feedback.correct)
+            if self.learner is not None:
+                self.learner.feedback(feedback)
+            elif learn is not None:
+                learn(feedback.seq, feedback.correct)
         except Exception as error:
             self._count_error(f"on the feedback to decision {feedback.seq}", error)
 

@@ -49,6 +49,13 @@ BUILT_IN: dict[Family, dict[str, str]] = {
         "band_power": "bci.decoders.band_power:BandPowerSettings",
         "tangent_space": "bci.decoders.riemann:TangentSpaceSettings",
         "mdm": "bci.decoders.riemann:MDMSettings",
+        "csp": "bci.decoders.csp:CSPSettings",
+        "fbcsp": "bci.decoders.csp:FBCSPSettings",
+        "fgmdm": "bci.decoders.fgmdm:FgMDMSettings",
+        "fb_tangent_space": (
+            "bci.decoders.filter_bank_tangent_space:FilterBankTangentSpaceSettings"
+        ),
+        "recentred": "bci.decoders.recentred:RecentredSettings",
         "deep_ssvep": "bci.decoders.deep_ssvep:DeepSSVEPSettings",
         "deep_ssvep_ensemble": "bci.decoders.deep_ensemble:DeepSSVEPEnsembleSettings",
         "source_free": "bci.decoders.source_free:SourceFreeSettings",

@@ -440,6 +440,7 @@ class Session:
                 "labels": list(pipeline.classes),
                 "errors": pipeline.n_decoder_errors,
                 "last_label": self._last_label,
+                "adaptation": None if pipeline.learner is None else pipeline.learner.status(),
             },
             "paused": pipeline.paused,
             "calibration": None if self._trainer is None else self._trainer.status(),

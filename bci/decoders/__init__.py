@@ -13,16 +13,21 @@ from bci.types import FloatArray, Moments
 
 if TYPE_CHECKING:
     from bci.decoders.acm import ACMClassifier
+    from bci.decoders.alignment import Alignment
     from bci.decoders.augmented import AugmentedCovariance
     from bci.decoders.band_power import BandPower
     from bci.decoders.bt_acm import BlockToeplitzMDM, BlockToeplitzTangentSpace
     from bci.decoders.cca import CCA, FBCCA
+    from bci.decoders.csp import CSPLDA, FBCSP
     from bci.decoders.deep_ensemble import DeepSSVEPEnsemble
     from bci.decoders.deep_ssvep import DeepSSVEP
     from bci.decoders.ecca import ExtendedCCA
     from bci.decoders.extended_covariance import ExtendedCovariance
+    from bci.decoders.fgmdm import FgMDM
+    from bci.decoders.filter_bank_tangent_space import FilterBankTangentSpace
     from bci.decoders.mscca import MultiStimulusCCA
     from bci.decoders.offset_fbcca import OffsetFBCCA
+    from bci.decoders.recentred import Recentred
     from bci.decoders.riemann import MDM, TangentSpaceLR
     from bci.decoders.source_free import SourceFreeAdaptation
     from bci.decoders.tdca import TDCA
@@ -30,11 +35,15 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CCA",
+    "CSPLDA",
     "FBCCA",
+    "FBCSP",
     "MDM",
     "TDCA",
     "TRCA",
     "ACMClassifier",
+    "AdaptiveDecoder",
+    "Alignment",
     "AugmentedCovariance",
     "BandPower",
     "BlockToeplitzMDM",
@@ -44,9 +53,12 @@ __all__ = [
     "DeepSSVEPEnsemble",
     "ExtendedCCA",
     "ExtendedCovariance",
+    "FgMDM",
+    "FilterBankTangentSpace",
     "MomentsDecoder",
     "MultiStimulusCCA",
     "OffsetFBCCA",
+    "Recentred",
     "SourceFreeAdaptation",
     "TangentSpaceLR",
 ]
@@ -63,10 +75,16 @@ _HOME = {
     "FBCCA": "bci.decoders.cca",
     "MultiStimulusCCA": "bci.decoders.mscca",
     "OffsetFBCCA": "bci.decoders.offset_fbcca",
+    "Alignment": "bci.decoders.alignment",
+    "Recentred": "bci.decoders.recentred",
     "TDCA": "bci.decoders.tdca",
     "TRCA": "bci.decoders.trca",
     "TangentSpaceLR": "bci.decoders.riemann",
     "MDM": "bci.decoders.riemann",
+    "CSPLDA": "bci.decoders.csp",
+    "FBCSP": "bci.decoders.csp",
+    "FgMDM": "bci.decoders.fgmdm",
+    "FilterBankTangentSpace": "bci.decoders.filter_bank_tangent_space",
     "DeepSSVEP": "bci.decoders.deep_ssvep",
     "DeepSSVEPEnsemble": "bci.decoders.deep_ensemble",
     "SourceFreeAdaptation": "bci.decoders.source_free",
@@ -104,4 +122,21 @@ class MomentsDecoder(Decoder, Protocol):
 
     def predict_proba_moments(self, moments: Moments) -> FloatArray:
         """As `predict_proba` for one window, shape (n_classes,), from its sums."""
+        ...
+
+
+@runtime_checkable
+class AdaptiveDecoder(Decoder, Protocol):
+    """A decoder that goes on learning while it decides; see `bci.decoders.learner`."""
+
+    def update(self, window: FloatArray | Moments, label: Any = None) -> bool:
+        """Learn from a window (n_channels, n_times) or its sums, decided on just now.
+
+        A label comes later, if at all: once it is confirmed which one is right.
+        False: the window was refused, and nothing has changed.
+        """
+        ...
+
+    def rollback(self) -> None:
+        """Be again as training left it."""
         ...

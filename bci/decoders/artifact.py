@@ -13,9 +13,10 @@ from typing import Any, Literal
 
 import numpy as np
 from pydantic import Field
+from sklearn.utils.metaestimators import available_if
 
 from bci.config import Config, DecoderSettings
-from bci.decoders import Decoder, MomentsDecoder
+from bci.decoders import AdaptiveDecoder, Decoder, MomentsDecoder
 from bci.decoders.manifest import Manifest, adaptation, check
 from bci.decoders.stopping import StoppingRule
 from bci.decoders.storage import load, save
@@ -34,6 +35,10 @@ __all__ = [
 ]
 
 log = logging.getLogger(__name__)
+
+
+def _adapts(picked: Any) -> bool:
+    return isinstance(picked.decoder, AdaptiveDecoder)
 
 
 class PickedChannels:
@@ -55,6 +60,28 @@ class PickedChannels:
         """As the decoder's own, for windows of the whole stream."""
         return self.decoder.predict_proba(X[:, self.channels])
 
+    @available_if(_adapts)  # type: ignore[untyped-decorator]
+    def update(self, window: FloatArray | Moments, label: Any = None) -> bool:
+        """As the decoder's own."""
+        decoder: Any = self.decoder
+        return bool(decoder.update(self._pick(window), label))
+
+    @available_if(_adapts)  # type: ignore[untyped-decorator]
+    def rollback(self) -> None:
+        """As the decoder's own."""
+        decoder: Any = self.decoder
+        decoder.rollback()
+
+    def _pick(self, window: FloatArray | Moments) -> FloatArray | Moments:
+        if isinstance(window, Moments):
+            order, _ = getattr(
+                self.decoder, "embedding", (1, 1)
+            )  # channels stand once for each copy
+            first = np.arange(order)[:, np.newaxis] * (len(window.first) // order)
+            rows = (first + self.channels).ravel()
+            return Moments(window.second[np.ix_(rows, rows)], window.first[rows], window.n_times)
+        return window[self.channels]
+
 
 class PickedMoments(PickedChannels):
     """The same for a decoder that takes sums."""
@@ -69,12 +96,9 @@ class PickedMoments(PickedChannels):
 
     def predict_proba_moments(self, moments: Moments) -> FloatArray:
         """As the decoder's own, from the sums of the whole stream."""
-        order, _ = self.embedding
-        first = np.arange(order)[:, np.newaxis] * (len(moments.first) // order)
-        rows = (first + self.channels).ravel()
-        return self.decoder.predict_proba_moments(
-            Moments(moments.second[np.ix_(rows, rows)], moments.first[rows], moments.n_times)
-        )
+        picked = self._pick(moments)
+        assert isinstance(picked, Moments)
+        return self.decoder.predict_proba_moments(picked)
 
 
 class ModelSettings(DecoderSettings):

@@ -13,8 +13,9 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
+from bci.decoders.covariance_classifier import Learned
 from bci.decoders.filterbank import FilterBank
-from bci.decoders.phase_free import Learned, PhaseFree, PhaseFreeSettings
+from bci.decoders.phase_free import PhaseFree, PhaseFreeSettings
 from bci.types import FloatArray
 
 #: Bins on each side that a frequency is compared with; a bin is as wide as 1 / window.

@@ -8,7 +8,10 @@ alone, so that block sums are enough.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from bci.types import FloatArray, Moments
 
@@ -74,3 +77,51 @@ def signal_subspace(
     if kept == n_channels:
         return None
     return np.ascontiguousarray(vectors[:, n_channels - kept :])
+
+
+def checked_eigenvalues(eigenvalues: NDArray[Any]) -> NDArray[Any]:
+    """Eigenvalues (ascending along the last axis), all well above rounding.
+
+    Raises
+    ------
+    ValueError
+        A window's covariance is singular: a channel is flat or a copy, or the
+        window is too short.
+    """
+    if not np.all(eigenvalues[..., 0] > 1e-14 * eigenvalues[..., -1]):
+        raise ValueError(
+            "the covariance of a window is singular: a channel is flat or the sum of others, or "
+            "the window has fewer samples than channels; use shrinkage 'oas' or longer windows"
+        )
+    return eigenvalues
+
+
+def inverse_root(spd: FloatArray) -> FloatArray:
+    """Symmetric inverse square root, shape (..., p, p) in and out; errors as above."""
+    values, vectors = np.linalg.eigh(spd)
+    root: FloatArray = (
+        vectors / np.sqrt(checked_eigenvalues(values))[..., None, :]
+    ) @ vectors.swapaxes(-1, -2)
+    return root
+
+
+def log_spd(spd: FloatArray) -> FloatArray:
+    """Matrix logarithm, shape (..., p, p) in and out; errors as `checked_eigenvalues`."""
+    values, vectors = np.linalg.eigh(spd)
+    logs: FloatArray = (
+        vectors * np.log(checked_eigenvalues(values))[..., None, :]
+    ) @ vectors.swapaxes(-1, -2)
+    return logs
+
+
+def symmetric(coefficients: FloatArray, size: int) -> FloatArray:
+    """Weights on the upper triangle (off-diagonal ones times √2) as symmetric matrices.
+
+    ``sum(weights * S)`` is then the weighted sum over pyRiemann's features of S.
+    """
+    rows, columns = np.triu_indices(size)
+    scale = np.where(rows == columns, 1.0, np.sqrt(0.5))
+    weights = np.zeros((len(coefficients), size, size))
+    weights[:, rows, columns] = coefficients * scale
+    weights[:, columns, rows] = coefficients * scale
+    return weights

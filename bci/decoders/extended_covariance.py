@@ -23,8 +23,9 @@ from pyriemann.tangentspace import TangentSpace
 from scipy import signal
 
 from bci.decoders.covariance import oas, sample_covariances, signal_subspace
+from bci.decoders.covariance_classifier import Learned
 from bci.decoders.filterbank import FilterBank
-from bci.decoders.phase_free import Learned, PhaseFree, PhaseFreeSettings
+from bci.decoders.phase_free import PhaseFree, PhaseFreeSettings
 from bci.types import FloatArray
 
 #: Half the width of each band, Hz.

@@ -22,8 +22,9 @@ from scipy.optimize import minimize
 from scipy.special import logsumexp, softmax
 
 from bci.decoders.cca import FBCCA
+from bci.decoders.covariance_classifier import Learned
 from bci.decoders.filterbank import FilterBank
-from bci.decoders.phase_free import Learned, PhaseFree, PhaseFreeSettings
+from bci.decoders.phase_free import PhaseFree, PhaseFreeSettings
 from bci.types import FloatArray
 
 

@@ -22,14 +22,15 @@ from sklearn.model_selection import StratifiedKFold
 from sklearn.utils.validation import check_is_fitted
 
 from bci.decoders._checks import check_labels
+from bci.decoders.covariance_classifier import (
+    N_CALIBRATION_FOLDS,
+    Learned,
+    linear_logits,
+    linear_weights,
+)
 from bci.decoders.ssvep import SSVEPDecoder
 from bci.decoders.ssvep_settings import FREQUENCIES_HZ, SSVEPSettings
 from bci.types import FloatArray
-
-#: What a decoder has learned, by name.
-Learned = Mapping[str, FloatArray]
-
-N_CALIBRATION_FOLDS = 3
 
 
 class PhaseFree(SSVEPDecoder):
@@ -132,18 +133,12 @@ class PhaseFree(SSVEPDecoder):
         features = self._features(measured, learned)
         # balanced: which targets were cued more often says nothing about what will be wanted
         regression = LogisticRegression(C=self.C, class_weight="balanced", max_iter=1000)
-        regression.fit(features, codes)
-        coef, intercept = regression.coef_, regression.intercept_
-        if len(coef) == 1:  # two classes: the log-odds of the second
-            coef, intercept = (np.concatenate([0 * part, part]) for part in (coef, intercept))
-        learned |= {"coef": coef, "intercept": intercept}
+        learned |= linear_weights(regression.fit(features, codes))
         # the order in memory decides the last bit of a product: as it is loaded from an artifact
         return {name: np.ascontiguousarray(array) for name, array in learned.items()}
 
     def _logits(self, measured: FloatArray, learned: Learned) -> FloatArray:
-        features = self._features(measured, learned)
-        logits: FloatArray = features @ learned["coef"].T + learned["intercept"]
-        return logits
+        return linear_logits(self._features(measured, learned), learned)
 
     # --- deciding --------------------------------------------------------------------------------
 

@@ -12,133 +12,67 @@ one eigenvalue decomposition.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from pydantic import Field
 from pyriemann import classification
 from pyriemann.tangentspace import TangentSpace
 from scipy.special import softmax
-from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.linear_model import LogisticRegression
 from sklearn.utils.validation import check_is_fitted
 
-from bci.config import DecoderSettings
-from bci.decoders._checks import check_labels, check_windows
-from bci.decoders.covariance import covariance_of, oas, sample_covariances, signal_subspace
+from bci.decoders._checks import check_windows
+from bci.decoders.alignment import moved
+from bci.decoders.covariance import (
+    checked_eigenvalues,
+    covariance_of,
+    inverse_root,
+    log_spd,
+    sample_covariances,
+    symmetric,
+)
+from bci.decoders.covariance_classifier import CovarianceSettings, FromSums, Shrinkage
 from bci.types import FloatArray, Moments, StreamInfo
 
-Shrinkage = Literal["oas"] | None
 
+class _Learning(FromSums):
+    """One that goes on learning from windows whose labels are confirmed."""
 
-class _CovarianceClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
-    """What both decoders share: from windows to covariances of full rank, and back to labels."""
+    rate: float
 
-    any_length: ClassVar[bool] = False
-
-    shrinkage: Shrinkage
-    rank: int | None
-    classes_: NDArray[Any]
-    n_channels_: int
-    basis_: FloatArray | None
-
-    def _fit_covariances(self, X: ArrayLike, y: ArrayLike) -> tuple[FloatArray, NDArray[np.intp]]:
-        if self.shrinkage not in ("oas", None):
-            raise ValueError(f"shrinkage must be 'oas' or None, found {self.shrinkage!r}")
-        windows = check_windows(X)
-        self.classes_, codes = check_labels(y, len(windows))
-        if self.rank is not None and not 1 <= self.rank <= windows.shape[1]:
-            raise ValueError(f"rank is {self.rank}, the windows have {windows.shape[1]} channels")
-        covariances = sample_covariances(windows)
-        self.n_channels_ = windows.shape[1]
-        self.basis_ = signal_subspace(covariances.mean(axis=0), self.rank)
-        if self.basis_ is not None and self.basis_.shape[1] == 0:
-            raise ValueError("all channels of X are flat: there is no covariance to learn from")
-        return self._full_rank(covariances, windows.shape[2]), codes
-
-    def _full_rank(self, covariances: FloatArray, n_times: int) -> FloatArray:
-        """Covariances in the subspace of the training data, shrunk and checked."""
-        if self.basis_ is not None:
-            covariances = self.basis_.T @ covariances @ self.basis_
-        if self.shrinkage == "oas":
-            return oas(covariances, n_times)
-        return covariances
-
-    def _logits(self, covariances: FloatArray, n_times: int) -> FloatArray:
-        """Log-probabilities up to a constant, shape (n_windows, n_classes)."""
+    def _learn_from(self, covariance: FloatArray, code: int) -> None:
+        """Learn from a covariance of full rank and the number of its class."""
         raise NotImplementedError
 
-    def _window_logits(self, X: ArrayLike) -> FloatArray:
+    def partial_fit(self, X: ArrayLike, y: ArrayLike) -> Self:
+        """Go on learning from windows, in their order, after `fit`.
+
+        Raises
+        ------
+        ValueError
+            Wrong shape, values not finite, or a label that `fit` has not seen.
+        """
         check_is_fitted(self, "classes_")
-        windows = check_windows(X, self.n_channels_)
-        return self._logits(sample_covariances(windows), windows.shape[2])
+        windows, labels = check_windows(X, self.n_channels_), np.asarray(y).tolist()
+        for window, label in zip(windows, labels, strict=True):
+            self.learn(window, label)
+        return self
 
-    def predict(self, X: ArrayLike) -> NDArray[Any]:
-        """Most probable label of each window, shape (n_windows,)."""
-        labels: NDArray[Any] = self.classes_[self._window_logits(X).argmax(axis=1)]
-        return labels
-
-    def decision_function(self, X: ArrayLike) -> FloatArray:
-        """Log-probabilities up to a constant; for two classes their difference, (n_windows,)."""
-        logits = self._window_logits(X)
-        return logits[:, 1] - logits[:, 0] if logits.shape[1] == 2 else logits
-
-    def predict_proba(self, X: ArrayLike) -> FloatArray:
-        """Probability of each class, shape (n_windows, n_classes)."""
-        probabilities: FloatArray = softmax(self._window_logits(X), axis=1)
-        return probabilities
-
-    def predict_proba_moments(self, moments: Moments) -> FloatArray:
-        """As `predict_proba` for one window, shape (n_classes,), from its sums."""
-        covariance = covariance_of(moments)
-        if covariance.shape != (self.n_channels_, self.n_channels_):
-            raise ValueError(
-                f"sums of {len(covariance)} channels, the decoder expects {self.n_channels_}"
-            )
-        logits = self._logits(covariance[None], moments.n_times)[0]
-        odds = np.exp(logits - logits.max())
-        probabilities: FloatArray = odds / odds.sum()
-        return probabilities
-
-    def _basis_state(self) -> dict[str, FloatArray]:
-        check_is_fitted(self, "classes_")
-        return {} if self.basis_ is None else {"basis": self.basis_}
-
-    def _restore_basis(
-        self, state: Mapping[str, FloatArray], classes: Sequence[Any], n: int
-    ) -> None:
-        self.classes_ = np.array(classes)
-        self.basis_ = state.get("basis")
-        self.n_channels_ = n if self.basis_ is None else self.basis_.shape[0]
+    def learn(self, window: FloatArray | Moments, label: Any) -> None:
+        """Go on learning from one window, shape (n_channels, n_times), or its sums."""
+        known = np.flatnonzero(self.classes_ == label)
+        if not known.size:
+            raise ValueError(f"label '{label}' is none of {self.classes_.tolist()}")
+        if isinstance(window, Moments):
+            covariance, n_times = covariance_of(window)[np.newaxis], window.n_times
+        else:
+            covariance, n_times = sample_covariances(window[np.newaxis]), window.shape[1]
+        self._learn_from(self._full_rank(covariance, n_times)[0], int(known[0]))
 
 
-def _checked(eigenvalues: NDArray[Any]) -> NDArray[Any]:
-    """Eigenvalues (ascending along the last axis), all well above rounding.
-
-    Raises
-    ------
-    ValueError
-        A window's covariance is singular: a channel is flat or a copy, or the
-        window is too short.
-    """
-    if not np.all(eigenvalues[..., 0] > 1e-14 * eigenvalues[..., -1]):
-        raise ValueError(
-            "the covariance of a window is singular: a channel is flat or the sum of others, or "
-            "the window has fewer samples than channels; use shrinkage 'oas' or longer windows"
-        )
-    return eigenvalues
-
-
-def _inverse_root(spd: FloatArray) -> FloatArray:
-    values, vectors = np.linalg.eigh(spd)
-    root: FloatArray = (vectors / np.sqrt(_checked(values))[..., None, :]) @ vectors.swapaxes(
-        -1, -2
-    )
-    return root
-
-
-class TangentSpaceLR(_CovarianceClassifier):
+class TangentSpaceLR(_Learning):
     """Logistic regression on covariances mapped to the tangent space at their mean.
 
     Parameters
@@ -152,6 +86,8 @@ class TangentSpaceLR(_CovarianceClassifier):
         How a window's covariance is regularised.
     max_iter : int
         Most iterations of the logistic regression's solver.
+    rate : float
+        Step of `partial_fit`: part of its error that a window takes away.
 
     Attributes
     ----------
@@ -174,11 +110,13 @@ class TangentSpaceLR(_CovarianceClassifier):
         rank: int | None = None,
         shrinkage: Shrinkage = "oas",
         max_iter: int = 1000,
+        rate: float = 0.04,
     ) -> None:
         self.C = C
         self.rank = rank
         self.shrinkage = shrinkage
         self.max_iter = max_iter
+        self.rate = rate
 
     def fit(self, X: ArrayLike, y: ArrayLike) -> TangentSpaceLR:
         """Learn from windows, shape (n_windows, n_channels, n_times), and their labels.
@@ -190,24 +128,34 @@ class TangentSpaceLR(_CovarianceClassifier):
             that are singular without shrinkage.
         """
         covariances, codes = self._fit_covariances(X, y)
-        _checked(np.linalg.eigvalsh(covariances))
         tangent = TangentSpace(metric="riemann")
         features = tangent.fit_transform(covariances)
         regression = LogisticRegression(C=self.C, max_iter=self.max_iter).fit(features, codes)
-        self.whitener_ = _inverse_root(tangent.reference_)
-        self.weights_ = _symmetric(regression.coef_, len(self.whitener_))
+        self.whitener_ = inverse_root(tangent.reference_)
+        self.weights_ = symmetric(regression.coef_, len(self.whitener_))
         self.intercept_ = regression.intercept_
         return self
 
     def _logits(self, covariances: FloatArray, n_times: int) -> FloatArray:
-        whitened = self.whitener_ @ self._full_rank(covariances, n_times) @ self.whitener_
-        values, vectors = np.linalg.eigh(whitened)
-        logs = (vectors * np.log(_checked(values))[:, None, :]) @ vectors.swapaxes(1, 2)
+        return self._weighed(self._logs(self._full_rank(covariances, n_times)))
+
+    def _logs(self, covariances: FloatArray) -> FloatArray:
+        return log_spd(self.whitener_ @ covariances @ self.whitener_)
+
+    def _weighed(self, logs: FloatArray) -> FloatArray:
         size = logs.shape[1] * logs.shape[2]
         logits = logs.reshape(-1, size) @ self.weights_.reshape(-1, size).T + self.intercept_
         if logits.shape[1] == 1:  # two classes: the log-odds of the second
             return np.concatenate([np.zeros_like(logits), logits], axis=1)
         return logits  # type: ignore[no-any-return]
+
+    def _learn_from(self, covariance: FloatArray, code: int) -> None:
+        """One step down the gradient of the logistic loss, no longer for a strong window."""
+        logs = self._logs(covariance[np.newaxis])
+        error = np.eye(len(self.classes_))[code] - softmax(self._weighed(logs)[0])
+        error = error[-len(self.weights_) :] * self.rate / (1.0 + np.sum(logs**2))
+        self.weights_ = self.weights_ + error[:, None, None] * logs
+        self.intercept_ = self.intercept_ + error
 
     def state(self) -> dict[str, FloatArray]:
         """Return what `fit` found, for an artifact."""
@@ -225,20 +173,7 @@ class TangentSpaceLR(_CovarianceClassifier):
         self._restore_basis(state, classes, len(self.whitener_))
 
 
-def _symmetric(coefficients: FloatArray, size: int) -> FloatArray:
-    """Weights on the upper triangle (off-diagonal ones times √2) as symmetric matrices.
-
-    ``sum(weights * S)`` is then the weighted sum over pyRiemann's features of S.
-    """
-    rows, columns = np.triu_indices(size)
-    scale = np.where(rows == columns, 1.0, np.sqrt(0.5))
-    weights = np.zeros((len(coefficients), size, size))
-    weights[:, rows, columns] = coefficients * scale
-    weights[:, columns, rows] = coefficients * scale
-    return weights
-
-
-class MDM(_CovarianceClassifier):
+class MDM(_Learning):
     """Minimum distance to the Riemannian mean of each class.
 
     Probabilities are ``softmax(-d²)`` of the distances, as pyRiemann has them.
@@ -249,20 +184,25 @@ class MDM(_CovarianceClassifier):
     ----------
     rank, shrinkage
         As in `TangentSpaceLR`.
+    rate : float
+        Part of the way to a window that `partial_fit` moves the mean of its class.
 
     Attributes
     ----------
     classes_, n_channels_, basis_
         As in `TangentSpaceLR`.
     whiteners_ : array, shape (n_classes, r, r)
-        Inverse square root of the mean covariance of each class.
+        What makes the mean covariance of each class the identity.
     """
 
     kind: ClassVar[str] = "mdm"
 
-    def __init__(self, rank: int | None = None, shrinkage: Shrinkage = "oas") -> None:
+    def __init__(
+        self, rank: int | None = None, shrinkage: Shrinkage = "oas", rate: float = 0.04
+    ) -> None:
         self.rank = rank
         self.shrinkage = shrinkage
+        self.rate = rate
 
     def fit(self, X: ArrayLike, y: ArrayLike) -> MDM:
         """Learn from windows, shape (n_windows, n_channels, n_times), and their labels.
@@ -273,16 +213,22 @@ class MDM(_CovarianceClassifier):
             As `TangentSpaceLR.fit`.
         """
         covariances, codes = self._fit_covariances(X, y)
-        _checked(np.linalg.eigvalsh(covariances))
         means = classification.MDM(metric="riemann").fit(covariances, codes).covmeans_
-        self.whiteners_ = _inverse_root(np.asarray(means))
+        self.whiteners_ = inverse_root(np.asarray(means))
         return self
 
     def _logits(self, covariances: FloatArray, n_times: int) -> FloatArray:
         spd = self._full_rank(covariances, n_times)[:, None]
-        values = np.linalg.eigvalsh(self.whiteners_ @ spd @ self.whiteners_)
-        distances_squared = np.sum(np.log(_checked(values)) ** 2, axis=-1)
+        values = np.linalg.eigvalsh(self.whiteners_ @ spd @ self.whiteners_.swapaxes(1, 2))
+        distances_squared = np.sum(np.log(checked_eigenvalues(values)) ** 2, axis=-1)
         return -distances_squared  # type: ignore[no-any-return]
+
+    def _learn_from(self, covariance: FloatArray, code: int) -> None:
+        """Move the class's mean along the geodesic."""
+        whitener = self.whiteners_[code]
+        step = self.rate * log_spd(whitener @ covariance @ whitener.T)
+        self.whiteners_ = self.whiteners_.copy()
+        self.whiteners_[code] = moved(whitener, step)
 
     def state(self) -> dict[str, FloatArray]:
         """Return what `fit` found, for an artifact."""
@@ -294,27 +240,25 @@ class MDM(_CovarianceClassifier):
         self._restore_basis(state, classes, self.whiteners_.shape[1])
 
 
-class TangentSpaceSettings(DecoderSettings):
+class TangentSpaceSettings(CovarianceSettings):
     """Tangent space and logistic regression; to be trained on labelled windows."""
 
     decoder: ClassVar[type[TangentSpaceLR]] = TangentSpaceLR
 
     kind: Literal["tangent_space"] = "tangent_space"
     C: float = Field(1.0, gt=0, description="inverse strength of the L2 penalty")
-    shrinkage: Literal["oas"] | None = Field("oas", description="of each covariance; null: none")
 
     def build(self, info: StreamInfo) -> TangentSpaceLR:
         """Make an untrained decoder for a processed stream."""
         return TangentSpaceLR(C=self.C, rank=info.rank, shrinkage=self.shrinkage)
 
 
-class MDMSettings(DecoderSettings):
+class MDMSettings(CovarianceSettings):
     """Minimum distance to Riemannian means; to be trained on labelled windows."""
 
     decoder: ClassVar[type[MDM]] = MDM
 
     kind: Literal["mdm"] = "mdm"
-    shrinkage: Literal["oas"] | None = Field("oas", description="of each covariance; null: none")
 
     def build(self, info: StreamInfo) -> MDM:
         """Make an untrained decoder for a processed stream."""

@@ -42,6 +42,9 @@ MANIFEST = "manifest.json"
 #: Kind of a model that is no decoder of this package but any scikit-learn estimator.
 SKLEARN = "sklearn"
 
+#: Key of a decoder that is a parameter of another one.
+INNER_KIND = "decoder_kind"
+
 #: Types beyond scikit-learn's, numpy's and scipy's that skops may build: plain estimators.
 TRUSTED = (
     "bci.decoders.acm.ACMClassifier",
@@ -50,12 +53,17 @@ TRUSTED = (
     "bci.decoders.bt_acm.BlockToeplitzMDM",
     "bci.decoders.cca.CCA",
     "bci.decoders.cca.FBCCA",
+    "bci.decoders.csp.CSPLDA",
+    "bci.decoders.csp.FBCSP",
     "bci.decoders.deep_ensemble.DeepSSVEPEnsemble",
     "bci.decoders.deep_ssvep.DeepSSVEP",
     "bci.decoders.ecca.ExtendedCCA",
     "bci.decoders.extended_covariance.ExtendedCovariance",
+    "bci.decoders.fgmdm.FgMDM",
+    "bci.decoders.filter_bank_tangent_space.FilterBankTangentSpace",
     "bci.decoders.mscca.MultiStimulusCCA",
     "bci.decoders.offset_fbcca.OffsetFBCCA",
+    "bci.decoders.recentred.Recentred",
     "bci.decoders.riemann.MDM",
     "bci.decoders.riemann.TangentSpaceLR",
     "bci.decoders.source_free.SourceFreeAdaptation",
@@ -167,7 +175,7 @@ def _serialise(decoder: Any) -> tuple[bytes, dict[str, Any]]:
                 f"{type(decoder).__name__} calls itself decoder kind '{decoder.kind}', which no "
                 "installed package provides by that class; a model of it could not be loaded"
             )
-        params = {k: _plain(v) for k, v in decoder.get_params(deep=False).items()}
+        params = _params(decoder)
         own = {"kind": decoder.kind, "params": params, "file": "arrays.safetensors"}
         # safetensors writes the memory as it lies there, whatever the strides say
         arrays = {name: np.ascontiguousarray(array) for name, array in decoder.state().items()}
@@ -190,7 +198,7 @@ def _load_arrays(folder: Path, data: bytes, manifest: Manifest) -> Decoder:
             f"{', '.join(registry.kinds('decoder'))}"
         )
     try:
-        decoder = cls(**manifest.params)
+        decoder = cls(**{k: _rebuilt(v) for k, v in manifest.params.items()})
         decoder.restore(safetensors.load(data), list(manifest.classes))
     except (SafetensorError, KeyError, TypeError, ValueError, IndexError) as error:
         raise ModelError(
@@ -232,8 +240,24 @@ def _decoder_class(kind: str) -> Any:
     return getattr(registry.find("decoder", kind), "decoder", None)
 
 
+def _params(decoder: Storable) -> dict[str, Any]:
+    return {k: _plain(v) for k, v in decoder.get_params(deep=False).items()}
+
+
+def _rebuilt(value: Any) -> Any:
+    """A decoder within another's parameters, untrained; any other value as it is."""
+    if isinstance(value, Mapping) and set(value) == {INNER_KIND, "params"}:
+        cls = _decoder_class(value[INNER_KIND])
+        if cls is None:
+            raise ValueError(f"decoder kind '{value[INNER_KIND]}' is not installed")
+        return cls(**value["params"])
+    return value
+
+
 def _plain(value: Any) -> Any:
-    """Numpy's scalars and arrays, mappings and sequences as JSON has them."""
+    """Numpy's scalars and arrays, mappings, sequences and decoders as JSON has them."""
+    if isinstance(value, Storable):
+        return {INNER_KIND: value.kind, "params": _params(value)}
     if isinstance(value, (np.ndarray, np.generic)):
         return value.tolist()
     if isinstance(value, Mapping):

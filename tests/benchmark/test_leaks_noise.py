@@ -27,6 +27,8 @@ NEEDED: dict[str, dict[str, Any]] = {
         kind: {"frequencies_hz": [13, 17], "bands": 1, "harmonics": 1}
         for kind in ("offset_fbcca", "ecca", "mscca", "tdca")
     },
+    "fbcsp": {"bands_hz": [(8, 16), (16, 32)], "filters": 1, "features": 2},
+    "fb_tangent_space": {"bands_hz": [(8, 16), (16, 32)]},
     "extended_covariance": {"frequencies_hz": [13, 17]},
     "band_power": {"frequencies_hz": [13, 17]},
     # a short training: noise has nothing to learn, and the signal planted is strong
@@ -37,8 +39,10 @@ NEEDED: dict[str, dict[str, Any]] = {
 HZ = ("13 Hz", "17 Hz")
 #: Their noise tests stand with them: they learn from several people, which no pipeline gives.
 OF_SEVERAL_PEOPLE = ("deep_ssvep_ensemble", "source_free")
+#: They train for long.
+SLOW = ("deep_ssvep", "fb_tangent_space", "fbcsp")
 DECODERS = [
-    pytest.param(kind, marks=pytest.mark.slow if kind == "deep_ssvep" else ())
+    pytest.param(kind, marks=pytest.mark.slow if kind in SLOW else ())
     for kind in registry.kinds("decoder")
     if kind not in ("model", *OF_SEVERAL_PEOPLE)
 ]

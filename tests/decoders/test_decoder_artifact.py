@@ -21,15 +21,20 @@ from sklearn.pipeline import make_pipeline
 from bci import config
 from bci.decoders import (
     CCA,
+    CSPLDA,
     FBCCA,
+    FBCSP,
     MDM,
     TDCA,
     TRCA,
     ACMClassifier,
     BlockToeplitzMDM,
     ExtendedCCA,
+    FgMDM,
+    FilterBankTangentSpace,
     MomentsDecoder,
     MultiStimulusCCA,
+    Recentred,
     TangentSpaceLR,
 )
 from bci.decoders.artifact import ModelSettings, load_decoder
@@ -116,9 +121,19 @@ HZ = {"left": 10.0, "right": 12.0, "feet": 15.0}
         ACMClassifier(2, 3, "mdm", random_state=0),
         BlockToeplitzMDM(3, 2, rank=3, random_state=0),
         make_pipeline(ACMClassifier(2, random_state=0)),
+        CSPLDA(n_filters=1),
+        FBCSP(250, bands=((8, 12), (12, 30)), random_state=1),
+        FgMDM(rank=3),
+        FilterBankTangentSpace(250, C=0.3),
+        Recentred(MDM(rank=2), rate=0.1),
         make_pipeline(Covariances("oas"), TangentSpace(), LogisticRegression(max_iter=1000)),
         make_pipeline(TangentSpaceLR(rank=2)),
         make_pipeline(CCA(250, HZ)),
+        make_pipeline(CSPLDA()),
+        make_pipeline(FBCSP(250)),
+        make_pipeline(FgMDM()),
+        make_pipeline(Recentred(TangentSpaceLR())),
+        make_pipeline(FilterBankTangentSpace(250)),
         make_pipeline(ExtendedCCA(250, HZ)),
         make_pipeline(MultiStimulusCCA(250, HZ)),
         make_pipeline(TRCA(250)),
@@ -206,7 +221,9 @@ def test_the_manifest_says_what_the_model_is(model):
     text = json.loads((model / "manifest.json").read_text())
     assert text["ch_names"] == list(CHANNELS)
     assert text["unit"] == "uV"
-    assert text["params"] == {"C": 1.0, "max_iter": 1000, "rank": None, "shrinkage": "oas"}
+    assert text["params"] == {
+        "C": 1.0, "max_iter": 1000, "rank": None, "rate": 0.04, "shrinkage": "oas"
+    }  # fmt: skip
     assert text["n_trials"] == {"feet": 10, "left": 10, "right": 10}
     assert text["scores"][0]["method"] == "5-fold by trial"
     assert {"numpy", "scipy", "scikit-learn", "pyriemann", "neuroloop"} == set(text["versions"])

@@ -37,8 +37,8 @@ def canonical_scores(bands: FloatArray, bank: FilterBank) -> FloatArray:
     """
     # directions that carry nothing (average reference, a dead channel) correlate with nothing
     basis, _ = orthonormal_rows(bands)
-    inner = basis @ joint_bases(bank, bands.shape[-1])
-    n_basis = inner.shape[2]
+    n_basis, n_times = basis.shape[2:]
+    inner = basis.reshape(-1, n_times) @ joint_bases(bank, n_times)  # all bands in one product
     inner = inner.reshape(len(bands), len(bank.edges), n_basis, len(bank.frequencies), -1)
     inner = inner.transpose(0, 1, 3, 2, 4)  # (window, band, class, channel, reference)
     other = inner.swapaxes(-1, -2)

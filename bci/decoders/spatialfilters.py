@@ -51,6 +51,6 @@ def orthonormal_rows(X: FloatArray) -> tuple[FloatArray, FloatArray]:
     columns, triangle = np.linalg.qr(X.swapaxes(-1, -2))
     left, size, right = np.linalg.svd(triangle)
     kept = size > RANK_TOLERANCE * np.maximum(size[..., :1], 1e-300)
-    rows = (columns @ (left * kept[..., None, :])).swapaxes(-1, -2)
+    rows = (left * kept[..., None, :]).swapaxes(-1, -2) @ columns.swapaxes(-1, -2)
     inverse = np.where(kept, 1.0 / np.where(kept, size, 1.0), 0.0)
     return rows, right.swapaxes(-1, -2) * inverse[..., None, :]

@@ -6,6 +6,7 @@ with the number of its item.
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol, TypeVar
@@ -37,6 +38,10 @@ class WorkersDied(BciError):
     """A worker process was killed, for its memory most often; what is done is stored."""
 
 
+#: What loky's tracker says of semaphores that ended workers left, as it removes them: no news.
+TRACKER = "ignore:resource_tracker"
+
+
 class Here:
     """In this process, one item after the other."""
 
@@ -58,6 +63,9 @@ class Processes:
 
     def __init__(self, n: int) -> None:
         self.width = n
+        given = os.environ.get("PYTHONWARNINGS", "")
+        if TRACKER not in given:  # read by the tracker's process when it starts
+            os.environ["PYTHONWARNINGS"] = f"{given},{TRACKER}".lstrip(",")
 
     def map(self, function: Callable[..., T], items: Sequence[tuple[Any, ...]]) -> Iterator[T]:
         """See `Runner`.

@@ -305,7 +305,7 @@ def test_a_model_is_not_overwritten(tmp_path, strong):
 def test_a_deep_network_tells_how_far_it_is_and_goes_on_from_a_checkpoint(
     tmp_path, monkeypatch, strong
 ):
-    monkeypatch.setattr("bci.decoders.deep_training.EVERY_S", 0.0)
+    monkeypatch.setattr("bci.decoders.deep.training.EVERY_S", 0.0)
     file = saved(strong, tmp_path / "first.npz")
     kept = tmp_path / "kept"
     asked = session(

@@ -1,6 +1,6 @@
 """The evaluation of the deep network's paper, to be set beside the paper's own figures.
 
-Guney, Oblokulov & Ozkan 2022 (see `bci.decoders.deep_ssvep`) leave one block out:
+Guney, Oblokulov & Ozkan 2022 (see `bci.decoders.deep.deep_ssvep`) leave one block out:
 everybody's other blocks train the first stage, the tested person's other blocks
 are among them, and train the second. So it is no test with new users. Accuracy and
 transfer rate are taken per person and block, and then averaged.
@@ -16,7 +16,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from bci.decoders._checks import check_labels, check_windows
-from bci.decoders.deep_training import (
+from bci.decoders.deep.folded_network import FoldedNetwork
+from bci.decoders.deep.subbands import subbands
+from bci.decoders.deep.training import (
     Oversight,
     Recipe,
     Rows,
@@ -26,8 +28,6 @@ from bci.decoders.deep_training import (
     two_stages,
     unstack,
 )
-from bci.decoders.folded_network import FoldedNetwork
-from bci.decoders.subbands import subbands
 from bci.metrics import GAZE_SHIFT_S, mean_itr
 from bci.types import FloatArray
 
@@ -112,7 +112,7 @@ def leave_one_block_out(
     ValueError
         Shapes do not fit, or a person or block lacks the trials to train on.
     TrainingStopped, MissingDependency, ModelError
-        As `bci.decoders.deep_training.two_stages`.
+        As `bci.decoders.deep.training.two_stages`.
     """
     windows = check_windows(X)
     classes, codes = check_labels(y, len(windows))

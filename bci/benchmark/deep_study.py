@@ -28,7 +28,7 @@ from bci.benchmark.deep_protocol import Stages, leave_one_block_out, table
 from bci.benchmark.stopping import Stop, stoppable
 from bci.benchmark.trials import blocks
 from bci.config import Settings
-from bci.decoders.deep_training import Oversight, Recipe
+from bci.decoders.deep.training import Oversight, Recipe
 from bci.errors import ConfigError, SourceError
 from bci.types import FloatArray
 

@@ -31,7 +31,7 @@ from bci.types import FloatArray, StreamInfo
 #: Transformers whose `transform` treats each window by itself and needs nothing from `fit`.
 STATELESS = frozenset(
     {
-        "bci.decoders.augmented.AugmentedCovariance",
+        "bci.decoders.covariance.augmented.AugmentedCovariance",
         "mne.decoding.transformer.Vectorizer",
         "moabb.pipelines.features.AugmentedDataset",
         "moabb.pipelines.features.ExtendedSSVEPSignal",

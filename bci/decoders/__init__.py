@@ -12,26 +12,26 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 from bci.types import FloatArray, Moments
 
 if TYPE_CHECKING:
-    from bci.decoders.acm import ACMClassifier
-    from bci.decoders.alignment import Alignment
-    from bci.decoders.augmented import AugmentedCovariance
-    from bci.decoders.band_power import BandPower
-    from bci.decoders.bt_acm import BlockToeplitzMDM, BlockToeplitzTangentSpace
-    from bci.decoders.cca import CCA, FBCCA
-    from bci.decoders.csp import CSPLDA, FBCSP
-    from bci.decoders.deep_ensemble import DeepSSVEPEnsemble
-    from bci.decoders.deep_ssvep import DeepSSVEP
-    from bci.decoders.ecca import ExtendedCCA
-    from bci.decoders.extended_covariance import ExtendedCovariance
-    from bci.decoders.fgmdm import FgMDM
-    from bci.decoders.filter_bank_tangent_space import FilterBankTangentSpace
-    from bci.decoders.mscca import MultiStimulusCCA
-    from bci.decoders.offset_fbcca import OffsetFBCCA
-    from bci.decoders.recentred import Recentred
-    from bci.decoders.riemann import MDM, TangentSpaceLR
-    from bci.decoders.source_free import SourceFreeAdaptation
-    from bci.decoders.tdca import TDCA
-    from bci.decoders.trca import TRCA
+    from bci.decoders.covariance.acm import ACMClassifier
+    from bci.decoders.covariance.alignment import Alignment
+    from bci.decoders.covariance.augmented import AugmentedCovariance
+    from bci.decoders.covariance.bt_acm import BlockToeplitzMDM, BlockToeplitzTangentSpace
+    from bci.decoders.covariance.csp import CSPLDA, FBCSP
+    from bci.decoders.covariance.fgmdm import FgMDM
+    from bci.decoders.covariance.filter_bank_tangent_space import FilterBankTangentSpace
+    from bci.decoders.covariance.recentred import Recentred
+    from bci.decoders.covariance.riemann import MDM, TangentSpaceLR
+    from bci.decoders.deep.deep_ssvep import DeepSSVEP
+    from bci.decoders.deep.ensemble import DeepSSVEPEnsemble
+    from bci.decoders.deep.source_free import SourceFreeAdaptation
+    from bci.decoders.ssvep.band_power import BandPower
+    from bci.decoders.ssvep.cca import CCA, FBCCA
+    from bci.decoders.ssvep.ecca import ExtendedCCA
+    from bci.decoders.ssvep.extended_covariance import ExtendedCovariance
+    from bci.decoders.ssvep.mscca import MultiStimulusCCA
+    from bci.decoders.ssvep.offset_fbcca import OffsetFBCCA
+    from bci.decoders.ssvep.tdca import TDCA
+    from bci.decoders.ssvep.trca import TRCA
 
 __all__ = [
     "CCA",
@@ -64,30 +64,30 @@ __all__ = [
 ]
 
 _HOME = {
-    "ACMClassifier": "bci.decoders.acm",
-    "AugmentedCovariance": "bci.decoders.augmented",
-    "BandPower": "bci.decoders.band_power",
-    "BlockToeplitzMDM": "bci.decoders.bt_acm",
-    "BlockToeplitzTangentSpace": "bci.decoders.bt_acm",
-    "CCA": "bci.decoders.cca",
-    "ExtendedCCA": "bci.decoders.ecca",
-    "ExtendedCovariance": "bci.decoders.extended_covariance",
-    "FBCCA": "bci.decoders.cca",
-    "MultiStimulusCCA": "bci.decoders.mscca",
-    "OffsetFBCCA": "bci.decoders.offset_fbcca",
-    "Alignment": "bci.decoders.alignment",
-    "Recentred": "bci.decoders.recentred",
-    "TDCA": "bci.decoders.tdca",
-    "TRCA": "bci.decoders.trca",
-    "TangentSpaceLR": "bci.decoders.riemann",
-    "MDM": "bci.decoders.riemann",
-    "CSPLDA": "bci.decoders.csp",
-    "FBCSP": "bci.decoders.csp",
-    "FgMDM": "bci.decoders.fgmdm",
-    "FilterBankTangentSpace": "bci.decoders.filter_bank_tangent_space",
-    "DeepSSVEP": "bci.decoders.deep_ssvep",
-    "DeepSSVEPEnsemble": "bci.decoders.deep_ensemble",
-    "SourceFreeAdaptation": "bci.decoders.source_free",
+    "ACMClassifier": "bci.decoders.covariance.acm",
+    "AugmentedCovariance": "bci.decoders.covariance.augmented",
+    "BandPower": "bci.decoders.ssvep.band_power",
+    "BlockToeplitzMDM": "bci.decoders.covariance.bt_acm",
+    "BlockToeplitzTangentSpace": "bci.decoders.covariance.bt_acm",
+    "CCA": "bci.decoders.ssvep.cca",
+    "ExtendedCCA": "bci.decoders.ssvep.ecca",
+    "ExtendedCovariance": "bci.decoders.ssvep.extended_covariance",
+    "FBCCA": "bci.decoders.ssvep.cca",
+    "MultiStimulusCCA": "bci.decoders.ssvep.mscca",
+    "OffsetFBCCA": "bci.decoders.ssvep.offset_fbcca",
+    "Alignment": "bci.decoders.covariance.alignment",
+    "Recentred": "bci.decoders.covariance.recentred",
+    "TDCA": "bci.decoders.ssvep.tdca",
+    "TRCA": "bci.decoders.ssvep.trca",
+    "TangentSpaceLR": "bci.decoders.covariance.riemann",
+    "MDM": "bci.decoders.covariance.riemann",
+    "CSPLDA": "bci.decoders.covariance.csp",
+    "FBCSP": "bci.decoders.covariance.csp",
+    "FgMDM": "bci.decoders.covariance.fgmdm",
+    "FilterBankTangentSpace": "bci.decoders.covariance.filter_bank_tangent_space",
+    "DeepSSVEP": "bci.decoders.deep.deep_ssvep",
+    "DeepSSVEPEnsemble": "bci.decoders.deep.ensemble",
+    "SourceFreeAdaptation": "bci.decoders.deep.source_free",
 }
 
 

@@ -15,7 +15,7 @@ from bci.benchmark.deep_protocol import (
     table,
     transfer_rate,
 )
-from bci.decoders.deep_training import Oversight, Recipe
+from bci.decoders.deep.training import Oversight, Recipe
 from bci.errors import TrainingStopped
 from bci.metrics import itr
 from bci.paradigms.speller import TARGETS_12, SpellerTimetable

@@ -58,7 +58,7 @@ def test_only_what_learns_nothing_is_shared_over_folds(settings: PipelineSetting
 
 def test_placeholders_take_their_values_from_the_data_set() -> None:
     step = Step(
-        estimator="bci.decoders.cca.FBCCA",
+        estimator="bci.decoders.ssvep.cca.FBCCA",
         params={"sfreq": "$sfreq", "frequencies": {"a": 8.0, "b": 10.0}, "channels": ["$n_times"]},
     )
     decoder = pipelines.make_step(step, CONTEXT)

@@ -8,7 +8,7 @@ from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
 
 from bci.decoders import AugmentedCovariance
-from bci.decoders.augmented import LaggedCovariances
+from bci.decoders.covariance.augmented import LaggedCovariances
 
 
 def stacked(X, order, lag):

@@ -9,8 +9,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.svm import SVC
 
 from bci.decoders import MDM, BlockToeplitzMDM, BlockToeplitzTangentSpace
-from bci.decoders.augmented import augmented_covariances
-from bci.decoders.block_toeplitz import (
+from bci.decoders.covariance.augmented import augmented_covariances
+from bci.decoders.covariance.block_toeplitz import (
     GUARD,
     average_blocks,
     block_toeplitz,

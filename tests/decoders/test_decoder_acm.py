@@ -19,9 +19,9 @@ from sklearn.svm import SVC
 from bci import config
 from bci.benchmark.leaks import pink
 from bci.decoders import ACMClassifier, MomentsDecoder
-from bci.decoders.acm import ACMSettings
 from bci.decoders.artifact import PickedMoments
-from bci.decoders.karcher import LOOSE
+from bci.decoders.covariance.acm import ACMSettings
+from bci.decoders.covariance.karcher import LOOSE
 from bci.pipeline import Pipeline
 from bci.types import Chunk, DecoderSwap, Moments, StreamInfo
 

@@ -14,7 +14,7 @@ from scipy.stats import binom
 
 from bci.decoders import DeepSSVEP
 from bci.decoders.artifact import Manifest, check, load, save
-from bci.decoders.deep_ssvep import DeepSSVEPSettings
+from bci.decoders.deep.deep_ssvep import DeepSSVEPSettings
 from bci.errors import ConfigError, ModelError, TrainingStopped, UntrainedDecoder
 from bci.types import StreamInfo
 

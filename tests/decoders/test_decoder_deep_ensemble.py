@@ -12,8 +12,8 @@ from sklearn.base import clone
 
 from bci.decoders import DeepSSVEPEnsemble
 from bci.decoders.artifact import Manifest, load, save
-from bci.decoders.deep_ensemble import DeepSSVEPEnsembleSettings
-from bci.decoders.experts import vote
+from bci.decoders.deep.ensemble import DeepSSVEPEnsembleSettings
+from bci.decoders.deep.experts import vote
 from bci.errors import ConfigError
 from bci.types import StreamInfo
 
@@ -106,7 +106,7 @@ def test_opinions_equal_those_by_definition(fitted, data):
 
 
 def test_networks_and_calibration_see_only_whom_they_may(data, monkeypatch):
-    import bci.decoders.deep_ensemble as module
+    import bci.decoders.deep.ensemble as module
 
     X, y, subjects, _ = data
     seen = {}

@@ -7,7 +7,7 @@ import pytest
 from scipy import linalg, signal
 from scipy.special import log_softmax
 
-from bci.decoders.cca import FBCCA, FBCCASettings
+from bci.decoders.ssvep.cca import FBCCA, FBCCASettings
 from bci.decoders.temperature import fit_inverse_temperature
 from bci.errors import ConfigError
 from bci.types import StreamInfo

@@ -15,9 +15,9 @@ from sklearn.covariance import oas as sklearn_oas
 from sklearn.linear_model import LogisticRegression
 
 from bci.decoders import CSPLDA, FBCSP, FgMDM, FilterBankTangentSpace, MomentsDecoder
-from bci.decoders.csp import CSPSettings, FBCSPSettings, common_spatial_patterns
-from bci.decoders.fgmdm import FgMDMSettings
-from bci.decoders.filter_bank_tangent_space import FilterBankTangentSpaceSettings
+from bci.decoders.covariance.csp import CSPSettings, FBCSPSettings, common_spatial_patterns
+from bci.decoders.covariance.fgmdm import FgMDMSettings
+from bci.decoders.covariance.filter_bank_tangent_space import FilterBankTangentSpaceSettings
 from bci.types import Moments, StreamInfo
 
 BANDS = ((8.0, 12.0), (16.0, 24.0))

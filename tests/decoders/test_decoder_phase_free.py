@@ -11,10 +11,10 @@ from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 
 from bci.decoders.artifact import Manifest, load, save
-from bci.decoders.band_power import BandPower, BandPowerSettings
-from bci.decoders.cca import FBCCA
-from bci.decoders.extended_covariance import ExtendedCovariance, ExtendedCovarianceSettings
-from bci.decoders.offset_fbcca import OffsetFBCCA, OffsetFBCCASettings
+from bci.decoders.ssvep.band_power import BandPower, BandPowerSettings
+from bci.decoders.ssvep.cca import FBCCA
+from bci.decoders.ssvep.extended_covariance import ExtendedCovariance, ExtendedCovarianceSettings
+from bci.decoders.ssvep.offset_fbcca import OffsetFBCCA, OffsetFBCCASettings
 from bci.errors import ConfigError
 from bci.types import StreamInfo
 

@@ -22,8 +22,8 @@ from bci.decoders import (
     TangentSpaceLR,
 )
 from bci.decoders.artifact import PickedMoments
+from bci.decoders.covariance.recentred import RecentredSettings
 from bci.decoders.manifest import Manifest
-from bci.decoders.recentred import RecentredSettings
 from bci.decoders.storage import load, save
 from bci.types import Moments, StreamInfo
 

@@ -13,8 +13,13 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
 from bci.decoders import MomentsDecoder
-from bci.decoders.covariance import covariance_of, oas, sample_covariances, signal_subspace
-from bci.decoders.riemann import MDM, MDMSettings, TangentSpaceLR, TangentSpaceSettings
+from bci.decoders.covariance.estimation import (
+    covariance_of,
+    oas,
+    sample_covariances,
+    signal_subspace,
+)
+from bci.decoders.covariance.riemann import MDM, MDMSettings, TangentSpaceLR, TangentSpaceSettings
 from bci.types import Moments, StreamInfo
 
 ESTIMATORS = [TangentSpaceLR(), MDM(), TangentSpaceLR(shrinkage=None), MDM(shrinkage=None)]

@@ -13,8 +13,8 @@ from sklearn.metrics import silhouette_samples
 
 from bci.decoders import SourceFreeAdaptation
 from bci.decoders.artifact import Manifest, load, save
-from bci.decoders.clusters import Clusters, neighbours, silhouette
-from bci.decoders.source_free import SourceFreeSettings
+from bci.decoders.deep.clusters import Clusters, neighbours, silhouette
+from bci.decoders.deep.source_free import SourceFreeSettings
 from bci.errors import ConfigError, TrainingStopped
 from bci.types import StreamInfo
 

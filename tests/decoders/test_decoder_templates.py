@@ -10,14 +10,14 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 from bci.decoders import FBCCA, TDCA, TRCA, ExtendedCCA, MultiStimulusCCA
-from bci.decoders.cca import CCASettings
-from bci.decoders.ecca import ExtendedCCASettings
-from bci.decoders.mscca import MultiStimulusCCASettings
-from bci.decoders.references import neighbourhoods
 from bci.decoders.spatialfilters import leading_filters
-from bci.decoders.tdca import TDCASettings
+from bci.decoders.ssvep.cca import CCASettings
+from bci.decoders.ssvep.ecca import ExtendedCCASettings
+from bci.decoders.ssvep.mscca import MultiStimulusCCASettings
+from bci.decoders.ssvep.references import neighbourhoods
+from bci.decoders.ssvep.tdca import TDCASettings
+from bci.decoders.ssvep.trca import TRCASettings
 from bci.decoders.temperature import fit_inverse_temperature
-from bci.decoders.trca import TRCASettings
 from bci.errors import ConfigError
 from bci.types import StreamInfo
 

@@ -7,10 +7,10 @@ import pytest
 import torch
 from scipy import signal
 
-from bci.decoders.checkpoint import Checkpoint, array_hash
-from bci.decoders.deep_training import occurrences, without
-from bci.decoders.folded_network import FoldedNetwork
-from bci.decoders.subbands import subbands
+from bci.decoders.deep.checkpoint import Checkpoint, array_hash
+from bci.decoders.deep.folded_network import FoldedNetwork
+from bci.decoders.deep.subbands import subbands
+from bci.decoders.deep.training import occurrences, without
 from bci.errors import ModelError
 from models.ssvep_dnn import SSVEPNet, SSVEPNetConfig
 

@@ -9,8 +9,8 @@ from pyriemann.tangentspace import TangentSpace
 from sklearn.linear_model import LogisticRegression
 from sklearn.svm import SVC
 
-from bci.decoders.karcher import LOOSE, _start, logarithms, tangents, whitener_of_mean
-from bci.decoders.kernel_machine import class_scores, fit_logistic, fit_svm
+from bci.decoders.covariance.karcher import LOOSE, _start, logarithms, tangents, whitener_of_mean
+from bci.decoders.covariance.kernel_machine import class_scores, fit_logistic, fit_svm
 
 
 def matrices(seed, n=60, size=12, n_times=40, spread=0.5):

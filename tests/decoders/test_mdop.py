@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bci.decoders import ACMClassifier
-from bci.decoders.mdop import (
+from bci.decoders.covariance.mdop import (
     auto_mutual_information,
     embedding_of,
     first_minimum,

@@ -5,7 +5,7 @@ from itertools import islice, pairwise
 import numpy as np
 import pytest
 
-from bci.decoders.cca import FBCCASettings
+from bci.decoders.ssvep.cca import FBCCASettings
 from bci.paradigms.imagery import ImageryTimetable
 from bci.paradigms.speller import TARGETS_12, TARGETS_40, SpellerTimetable
 from bci.paradigms.timetable import cued_label, markers

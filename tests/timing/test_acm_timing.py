@@ -22,11 +22,11 @@ from threadpoolctl import threadpool_limits
 
 from bci.benchmark.leaks import pink
 from bci.block_sums import BlockSums
-from bci.decoders.acm import ACMClassifier
-from bci.decoders.acm_selection import Classifiers, Search, folds_of
-from bci.decoders.augmented import LaggedCovariances
-from bci.decoders.covariance import covariance_of
-from bci.decoders.karcher import LOOSE, STRICT, logarithms, tangents
+from bci.decoders.covariance.acm import ACMClassifier
+from bci.decoders.covariance.acm_selection import Classifiers, Search, folds_of
+from bci.decoders.covariance.augmented import LaggedCovariances
+from bci.decoders.covariance.estimation import covariance_of
+from bci.decoders.covariance.karcher import LOOSE, STRICT, logarithms, tangents
 from bci.ring import RingBuffer
 from bci.types import Moments
 

@@ -9,7 +9,7 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from bci.decoders import FBCCA, MDM, TDCA, TRCA, ExtendedCCA, MultiStimulusCCA, TangentSpaceLR
-from bci.decoders.filterbank import subbands
+from bci.decoders.ssvep.filterbank import subbands
 from bci.types import Moments
 
 pytestmark = pytest.mark.timing

@@ -9,7 +9,7 @@ import pytest
 import torch
 from threadpoolctl import threadpool_limits
 
-from bci.decoders.folded_network import FoldedNetwork
+from bci.decoders.deep.folded_network import FoldedNetwork
 from models.ssvep_dnn import SSVEPNet, SSVEPNetConfig
 from models.training import Schedule, Training
 

@@ -17,8 +17,8 @@ import pytest
 from bci import config
 from bci.calibration.training import LabelledWindows
 from bci.decoders.artifact import Manifest, save
+from bci.decoders.covariance.riemann import TangentSpaceLR
 from bci.decoders.manifest import describe_processing
-from bci.decoders.riemann import TangentSpaceLR
 from bci.pipeline import Pipeline
 from bci.sources.files import load_recording
 from bci.types import Chunk, StreamInfo

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from bci import config
-from bci.decoders.riemann import TangentSpaceLR
+from bci.decoders.covariance.riemann import TangentSpaceLR
 from bci.pipeline import Pipeline
 from bci.types import Chunk, Command, DecoderSwap, Gap, Marker, StreamInfo
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from bci import config
-from bci.decoders.riemann import TangentSpaceLR
+from bci.decoders.covariance.riemann import TangentSpaceLR
 from bci.pipeline import Pipeline
 from bci.types import Chunk, StreamInfo
 

@@ -1,0 +1,1 @@
+"""Decoders of covariance: spatial patterns, Riemannian geometry, augmented covariance."""

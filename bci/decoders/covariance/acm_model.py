@@ -1,0 +1,97 @@
+"""What a trained classifier of augmented covariances keeps: a few arrays by name.
+
+::
+
+    whiteners     (1, d, d), or one for each class (mdm): make a mean the identity
+    intercept     (n_outputs,)                    svm, lr
+    weights       (n_outputs, d, d)               of linear outputs, on the logarithm of
+                                                  the whitened covariance
+    support       (n_support, d·(d + 1)/2)        kernel rbf: logarithms of training windows,
+                                                  off-diagonal entries once, times √2
+    norms         (n_support,)                    their squared norms
+    coefficients  (n_outputs, n_support)
+    gamma         (1,)
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bci.decoders.covariance.acm_selection import Method
+from bci.decoders.covariance.karcher import logarithms, whitener_of_mean
+from bci.decoders.covariance.kernel_machine import Kernel, class_scores, fit_logistic, fit_svm, rbf
+from bci.types import FloatArray
+
+
+def fit_model(
+    spd: FloatArray,
+    codes: NDArray[np.intp],
+    method: Method,
+    C: float | None,
+    kernel: Kernel | None,
+) -> dict[str, FloatArray]:
+    """Learn from covariances, shape (n_windows, d, d), and the numbers of their classes.
+
+    Raises
+    ------
+    ValueError
+        A covariance is singular.
+    """
+    if method == "mdm":
+        classes = range(int(codes.max()) + 1)
+        return {"whiteners": np.stack([whitener_of_mean(spd[codes == k]) for k in classes])}
+    assert C is not None
+    whitener = whitener_of_mean(spd)
+    logs = logarithms(spd, whitener)
+    features = logs.reshape(len(logs), -1)
+    gram = features @ features.T
+    machine = fit_logistic(gram, codes, C) if kernel is None else fit_svm(gram, codes, C, kernel)
+    model = {"whiteners": whitener[None], "intercept": machine.intercept}
+    if machine.gamma is None:
+        return model | {"weights": np.tensordot(machine.coefficients, logs, axes=1)}
+    used = np.any(machine.coefficients != 0, axis=0)
+    support = _triangles(logs[used])
+    return model | {
+        "support": support,
+        "norms": np.sum(support**2, axis=1),
+        "coefficients": np.ascontiguousarray(machine.coefficients[:, used]),
+        "gamma": np.array([machine.gamma]),
+    }
+
+
+def scores_of(
+    model: dict[str, FloatArray], spd: FloatArray, n_classes: int, *, pairwise: bool
+) -> FloatArray:
+    """One score for each class, shape (n_windows, n_classes).
+
+    `pairwise`: outputs are those of pairs of classes (svm).
+
+    Raises
+    ------
+    ValueError
+        A covariance is singular.
+    """
+    if len(spd) == 0:
+        return np.empty((0, n_classes))
+    if "intercept" not in model:
+        squares = [np.sum(logarithms(spd, w) ** 2, axis=(1, 2)) for w in model["whiteners"]]
+        return -np.stack(squares, axis=1)
+    logs = logarithms(spd, model["whiteners"][0])
+    if "support" in model:
+        features = _triangles(logs)
+        norms = np.sum(features**2, axis=1), model["norms"]
+        kernel = rbf(features @ model["support"].T, *norms, float(model["gamma"][0]))
+        outputs = kernel @ model["coefficients"].T
+    else:
+        weights = model["weights"].reshape(len(model["weights"]), -1)
+        outputs = logs.reshape(len(logs), -1) @ weights.T
+    return class_scores(outputs + model["intercept"], n_classes, pairwise=pairwise)
+
+
+def _triangles(logs: FloatArray) -> FloatArray:
+    """Symmetric matrices as vectors with the same inner products."""
+    rows, columns = np.triu_indices(logs.shape[1])
+    packed: FloatArray = np.ascontiguousarray(logs[:, rows, columns])
+    packed[:, rows != columns] *= np.sqrt(2.0)
+    return packed

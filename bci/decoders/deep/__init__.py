@@ -1,0 +1,1 @@
+"""Decoders that are networks. Only `training` imports torch; a trained one decides without."""

@@ -41,6 +41,19 @@ def leading_filters(signal: FloatArray, noise: FloatArray, n_filters: int = 1) -
     return filters
 
 
+def row_space(X: FloatArray) -> FloatArray:
+    """Orthonormal rows that span those of X; where the rank is lower, the last ones are 0.
+
+    X has shape (..., n_channels, n_times) with no fewer samples than channels.
+    """
+    columns, triangle = np.linalg.qr(X.swapaxes(-1, -2))
+    size = np.linalg.svd(triangle, compute_uv=False)
+    if (size[..., -1] > RANK_TOLERANCE * size[..., 0]).all():
+        rows: FloatArray = columns.swapaxes(-1, -2)
+        return rows
+    return orthonormal_rows(X)[0]  # which of them carry nothing takes the singular vectors
+
+
 def orthonormal_rows(X: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Orthonormal rows V that span those of X, and a matrix A with ``V = Aᵀ X``.
 

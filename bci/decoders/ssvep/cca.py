@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bci.decoders._checks import check_labels
-from bci.decoders.spatialfilters import orthonormal_rows
+from bci.decoders.spatialfilters import row_space
 from bci.decoders.ssvep.decoder import SSVEPDecoder
 from bci.decoders.ssvep.filterbank import FilterBank
 from bci.decoders.ssvep.references import joint_bases
@@ -36,7 +36,7 @@ def canonical_scores(bands: FloatArray, bank: FilterBank) -> FloatArray:
     `bands` as `bci.decoders.ssvep.filterbank.subbands` gives them.
     """
     # directions that carry nothing (average reference, a dead channel) correlate with nothing
-    basis, _ = orthonormal_rows(bands)
+    basis = row_space(bands)
     n_basis, n_times = basis.shape[2:]
     inner = basis.reshape(-1, n_times) @ joint_bases(bank, n_times)  # all bands in one product
     inner = inner.reshape(len(bands), len(bank.edges), n_basis, len(bank.frequencies), -1)

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from bci.decoders.spatialfilters import leading_filters, orthonormal_rows
+from bci.decoders.spatialfilters import leading_filters, orthonormal_rows, row_space
 from bci.decoders.ssvep.cca import shortest_for_cca
 from bci.decoders.ssvep.correlation import correlation, signed_squares
 from bci.decoders.ssvep.decoder import HEURISTIC_PER_SECOND, SSVEPDecoder
@@ -85,7 +85,7 @@ class ExtendedCCA(TemplateDecoder):
 
     def _prepare(self, filters: FloatArray, templates: FloatArray) -> tuple[FloatArray, ...]:
         learned = (filters[..., None, :] @ templates)[..., 0, :]  # (band, class, time)
-        return filters, templates, learned, orthonormal_rows(templates)[0]
+        return filters, templates, learned, row_space(templates)
 
     def _compare(self, bands: FloatArray, prepared: tuple[FloatArray, ...]) -> FloatArray:
         filters, templates, learned, template_rows = prepared

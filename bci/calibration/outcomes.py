@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 
 from bci.calibration.selections import Selections
+from bci.calibration.stopping import cross_validated, fit_stopping, n_folds
 from bci.config import Config, DecoderSettings
+from bci.decoders.stopping import StoppingRule
 from bci.metrics import GAZE_SHIFT_S, accuracy_interval, itr
 from bci.types import FloatArray
 from bci.windows import look_lengths
@@ -30,11 +32,18 @@ class Evidence:
     looks : tuple of int
         Window lengths in the order in which they are tried, samples.
     target_error : float or None
-        Decide as soon as the posterior promises a smaller error; None: at the end.
+        Decide as soon as no greater error is to be expected: by the stopping rule of a
+        decoder that is trained (`bci.calibration.stopping`), by the posterior's own word
+        where there is none. None: decide at the end.
     """
 
     looks: tuple[int, ...]
     target_error: float | None = None
+
+    @property
+    def threshold(self) -> float:
+        """Posterior that decides before the end where there is no rule."""
+        return 1.0 - (self.target_error or 0.0)
 
     @classmethod
     def of(cls, config: Config, sfreq: float) -> Evidence:
@@ -117,7 +126,7 @@ def as_it_is(
     if not hasattr(decoder, "classes_"):
         return None
     X, sfreq = selections.X[selections.cued], selections.info.sfreq
-    labels, seconds = _decide(decoder, X, sfreq, evidence)
+    labels, seconds = _decide(decoder, X, sfreq, evidence.looks, evidence.threshold)
     right = np.asarray(labels == selections.y[selections.cued], dtype=bool)
     return Outcomes(right, seconds + GAZE_SHIFT_S, len(np.unique(selections.y)))
 
@@ -146,6 +155,8 @@ def judge(
 ) -> Outcomes:
     """Outcomes of the tested selections, in their order in time.
 
+    A decoder stops by the rule that its own training selections give, as it would in use.
+
     Parameters
     ----------
     splits : iterable of (train, test)
@@ -159,24 +170,40 @@ def judge(
     n = len(selections.y)
     right, seconds, tested = np.zeros(n, bool), np.zeros(n), np.zeros(n, bool)
     estimator = settings.build(selections.info)
+    sfreq = selections.info.sfreq
     for train, test in splits:
-        fitted = clone(estimator).fit(selections.X[train], selections.y[train])
-        labels, seconds[test] = _decide(fitted, selections.X[test], selections.info.sfreq, evidence)
+        X, y = selections.X[train], selections.y[train]
+        rule = _stopping(estimator, X, y, sfreq, evidence)
+        fitted = clone(estimator).fit(X, y)
+        looks, threshold = (
+            (evidence.looks, evidence.threshold) if rule is None else (rule.looks, rule.threshold)
+        )
+        labels, seconds[test] = _decide(fitted, selections.X[test], sfreq, looks, threshold)
         right[test] = labels == selections.y[test]
         tested |= test
     return Outcomes(right[tested], seconds[tested] + GAZE_SHIFT_S, len(np.unique(selections.y)))
 
 
+def _stopping(
+    estimator: Any, X: FloatArray, y: NDArray[Any], sfreq: float, evidence: Evidence
+) -> StoppingRule | None:
+    """The rule that a decoder trained on these selections carries; None: it has none."""
+    if evidence.target_error is None or not getattr(estimator, "any_length", False):
+        return None
+    trials = cross_validated(estimator, X, y, evidence.looks, sfreq, n_folds(y))
+    return fit_stopping(trials, evidence.target_error)
+
+
 def _decide(
-    decoder: Any, X: FloatArray, sfreq: float, evidence: Evidence
+    decoder: Any, X: FloatArray, sfreq: float, looks: tuple[int, ...], threshold: float
 ) -> tuple[NDArray[Any], FloatArray]:
     """Labels, and seconds of evidence that they rest on."""
     labels, seconds = np.empty(len(X), dtype=object), np.empty(len(X))
     waiting = np.arange(len(X))
-    for n_times in evidence.looks:
+    for n_times in looks:
         proba = decoder.predict_proba(X[waiting, :, :n_times])
-        sure = proba.max(axis=1) >= 1.0 - (evidence.target_error or 0.0)
-        if n_times == evidence.looks[-1]:
+        sure = proba.max(axis=1) >= threshold
+        if n_times == looks[-1]:
             sure[:] = True
         labels[waiting[sure]] = np.asarray(decoder.classes_)[proba.argmax(axis=1)[sure]]
         seconds[waiting[sure]] = n_times / sfreq

@@ -45,6 +45,8 @@ from bci.decoders.stopping import StoppingRule
 from bci.metrics import GAZE_SHIFT_S, SelectionReport, itr, selection_report
 from bci.types import FloatArray
 
+#: Folds of the cross-validation, where there are trials enough.
+N_FOLDS = 5
 #: Thresholds that are tried between chance and the strictest, in equal steps of log-odds (choice).
 N_THRESHOLDS = 60
 STRICTEST = 0.9999
@@ -123,6 +125,20 @@ def cross_validated(
         np.concatenate([p.right for p in parts])[back],
         tuple(looks), sfreq, parts[0].n_classes,
     )  # fmt: skip
+
+
+def n_folds(y: ArrayLike) -> int:
+    """Folds into which trials with the labels `y` can be parted, `N_FOLDS` at most.
+
+    Raises
+    ------
+    ValueError
+        There is a label with a single trial.
+    """
+    fewest = int(np.unique(np.asarray(y), return_counts=True)[1].min())
+    if fewest < 2:
+        raise ValueError("two trials of each label are needed, to train on one and judge another")
+    return min(N_FOLDS, fewest)
 
 
 def stopped(

@@ -21,7 +21,7 @@ from sklearn.base import clone
 from sklearn.model_selection import StratifiedKFold
 
 from bci import registry
-from bci.calibration.stopping import cross_validated, fit_stopping, in_words
+from bci.calibration.stopping import cross_validated, fit_stopping, in_words, n_folds
 from bci.config import Config, DecoderSettings, DynamicDecision, EachDecision, WindowSettings
 from bci.decoders.artifact import Manifest, save
 from bci.decoders.manifest import Score, describe_processing, training_hash
@@ -33,8 +33,6 @@ from bci.playback import events
 from bci.sources.files import Recording, load_recording
 from bci.types import FloatArray, StreamInfo, Window
 from bci.windows import look_lengths
-
-N_FOLDS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,16 +187,16 @@ def fit(
             f"{_counted(counts)} ({windows.n_rejected} left out for their quality)"
         )
     estimator = settings.build(windows.info)
-    n_folds, sfreq = min(N_FOLDS, min(counts.values())), windows.info.sfreq
+    folds, sfreq = n_folds(y), windows.info.sfreq
     stopping = None
     try:
         if isinstance(config.decision, DynamicDecision) and getattr(estimator, "any_length", False):
             looks = look_lengths(config.window, sfreq)
-            trials = cross_validated(estimator, X, y, looks, sfreq, n_folds)
+            trials = cross_validated(estimator, X, y, looks, sfreq, folds)
             n_right = int(trials.right[:, -1].sum())
             stopping = fit_stopping(trials, config.decision.target_error)
         else:
-            n_right = _n_right(estimator, X, y, n_folds)
+            n_right = _n_right(estimator, X, y, folds)
         fitted = clone(estimator).fit(X, y)
     except ValueError as error:
         raise ModelError(f"decoder '{settings.kind}' cannot be trained: {error}") from error
@@ -209,7 +207,7 @@ def fit(
         window=config.window.model_dump(mode="json"),
         training_sha256=training_hash(X, y),
         n_trials=dict(sorted(counts.items())),
-        scores=(_accuracy(n_right, len(y), n_folds),),
+        scores=(_accuracy(n_right, len(y), folds),),
         stopping=stopping,
     )
     return fitted, manifest

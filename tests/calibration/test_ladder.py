@@ -131,6 +131,38 @@ def test_evidence_grows_until_it_is_enough():
     assert set(cross_validate(ToySettings(), some, never).seconds) == {1.5}
 
 
+class Hasty(Sure):
+    """As sure of 0.5 s as of 0.9 s, from which on it is always right."""
+
+    any_length: ClassVar[bool] = True
+
+    def predict_proba(self, X):
+        proba = super().predict_proba(X)
+        if X.shape[2] >= 90:
+            proba = 0.9 * np.eye(4)[X[:, 0, 0].astype(int)] + 0.025
+        return proba
+
+
+class HastySettings(ToySettings):
+    decoder: ClassVar[type[Sure]] = Hasty
+
+
+def test_a_decoder_is_judged_with_the_stopping_rule_it_would_carry():
+    growing, some = Evidence((50, 70, 90, 100), 0.2), selections(12)
+    by_its_word = cross_validate(ToySettings(share=0.6), some, growing)
+    assert set(by_its_word.seconds) == {1.0}
+    assert by_its_word.accuracy < 0.8
+    by_its_rule = cross_validate(HastySettings(share=0.6), some, growing)
+    assert set(by_its_rule.seconds) == {1.4}
+    assert by_its_rule.accuracy == 1.0
+
+
+def test_one_trial_a_label_gives_no_stopping_rule():
+    growing, some = Evidence((50, 100), 0.2), selections(2)
+    with pytest.raises(ValueError, match="two trials of each label"):
+        cross_validate(HastySettings(), some, growing)
+
+
 # --- what is decided -----------------------------------------------------------------------------
 
 

@@ -416,6 +416,7 @@ class Session:
         reader, pipeline = self._reader, self._pipeline
         return {
             "version": __version__,
+            "clock": now(),
             "source": {
                 "kind": self.config.source.kind,
                 "name": reader.info.name,
@@ -478,13 +479,41 @@ class Session:
         """Pause or resume deciding."""
         self._reader.inbox.put(Command(0, action), now())
 
-    def insert_marker(self, value: str) -> None:
-        """Mark the present sample."""
+    def insert_marker(self, value: str, t: float | None = None) -> None:
+        """Mark the present sample, or the one at time `t` of `bci.clock.now`.
+
+        Raises
+        ------
+        ConfigError
+            `t` lies further from now than what is kept, or the source runs at another speed.
+        """
+        if t is not None:
+            self._check_time(t)
+        tell = getattr(self._reader.source, "tell", None)
+        if tell is not None and tell(value, t):
+            return  # the source places it, and gives it back with its sample
+        if t is not None:
+            self._reader.take_marker(RawMarker(value, t))
+            return
         index, t = None, now()
         if self._speed != 1.0 and self._reader.dejitter.ready:  # its stamps leave the clock behind
             index = self._reader.n_received
             t = self._reader.dejitter.time_of(index)
         self._reader.take_marker(RawMarker(value, t, index))
+
+    def _check_time(self, t: float) -> None:
+        if self._speed != 1.0:
+            raise ConfigError(
+                "a marker's time says nothing where the source does not run at real speed; leave "
+                "'t' out to mark the present sample"
+            )
+        late = now() - t
+        if abs(late) > BACKLOG_S:
+            where = "back" if late > 0 else "ahead"
+            raise ConfigError(
+                f"the marker's time lies {abs(late):.1f} s {where}; it must be within "
+                f"{BACKLOG_S:g} s of the engine's clock, which is 'clock' in the status"
+            )
 
     def feedback(self, seq: int, correct: bool) -> None:
         """Say whether decision `seq` was right, for decoders that learn from it."""

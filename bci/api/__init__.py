@@ -7,7 +7,7 @@ What every client uses, the desktop application included::
     GET  /v1/status      everything there is to show, JSON
     WS   /v1/decisions   one JSON text per decision; ?since=SEQ resumes after that one
     WS   /v1/samples     JSON stream description, then binary frames (`bci.api.wire`)
-    POST /v1/markers     {value}
+    POST /v1/markers     {value, t}
     POST /v1/control     {action: pause | resume}
     POST /v1/feedback    {seq, correct}
     POST /v1/decoder     {path}
@@ -71,8 +71,8 @@ class Engine(Protocol):
         """Pause or resume deciding."""
         ...
 
-    def insert_marker(self, value: str) -> None:
-        """Mark the present sample with `value`."""
+    def insert_marker(self, value: str, t: float | None = None) -> None:
+        """Mark the sample at time `t` of the engine's clock, or the present one, with `value`."""
         ...
 
     def feedback(self, seq: int, correct: bool) -> None:

@@ -42,9 +42,14 @@ may give `?token=TOKEN`.
 
 
 class MarkerRequest(Settings):
-    """A marker for the present sample."""
+    """A marker for the present sample, or for another moment."""
 
     value: str = Field(min_length=1, max_length=1024, description="as it is to be recorded")
+    t: float | None = Field(
+        None,
+        allow_inf_nan=False,
+        description="when it was, seconds on the engine's clock ('clock' in the status); null: now",
+    )
 
 
 class ControlRequest(Settings):
@@ -145,8 +150,8 @@ def _control(engine: Engine) -> APIRouter:
 
     @router.post("/markers", status_code=202)
     async def markers(body: MarkerRequest) -> Response:
-        """Insert a marker at the present sample."""
-        engine.insert_marker(body.value)
+        """Insert a marker at the present sample, or where its time says."""
+        engine.insert_marker(body.value, body.t)
         return _accepted()
 
     @router.post("/control", status_code=202)

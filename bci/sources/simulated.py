@@ -1,17 +1,23 @@
-"""The simulated subject as a device: it follows a timetable of its own and never gets tired."""
+"""The simulated subject as a device: it never gets tired.
+
+It follows a timetable of its own, or does what a speller shows: with ``cues: told``
+markers that a client sends lead it, as a screen leads a person.
+"""
 
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from itertools import islice
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from bci.clock import now
 from bci.config import SourceSettings
+from bci.errors import SourceError
 from bci.paradigms import imagery, speller, timetable
 from bci.types import RawMarker, Reading, Samples, SourceState, StreamInfo
 
@@ -19,6 +25,9 @@ if TYPE_CHECKING:
     from bci.paradigms.subject import SimulatedSubject
 
 __all__ = ["SimulatedSettings", "SimulatedSource"]
+
+#: Markers that may wait to be shown.
+MAX_TOLD = 1000
 
 
 class SimulatedSettings(SourceSettings):
@@ -41,6 +50,11 @@ class SimulatedSettings(SourceSettings):
         min_length=1,
         description="labels of the 10-05 system; null: nine over the area in question",
     )
+    cues: Literal["own", "told"] = Field(
+        default="own",
+        description="who leads through trials: a timetable of its own, or markers that a client "
+        "sends (cue/<label>, stim_on, stim_off)",
+    )
     stim_s: float | None = Field(
         default=None, gt=0, description="flicker or imagery, seconds; null: 2 s and 4 s"
     )
@@ -50,6 +64,15 @@ class SimulatedSettings(SourceSettings):
         default=1.0, gt=0, description="times real speed; null: as fast as it is read"
     )
     chunk: int = Field(default=16, ge=1, description="samples that arrive at once")
+
+    @model_validator(mode="after")
+    def _led_by_one(self) -> Self:
+        if self.cues == "told" and (self.n_trials is not None or self.stim_s is not None):
+            raise ValueError(
+                "cues: told has no trials of its own: leave n_trials and stim_s out, or say "
+                "cues: own"
+            )
+        return self
 
     def build(self) -> SimulatedSource:
         """Make the source; the person is drawn when it is opened."""
@@ -117,6 +140,25 @@ class SimulatedSource:
         self._markers: Iterator[RawMarker] = iter(())
         self._pending: RawMarker | None = None
         self._n_samples: int | None = None
+        self._told: deque[tuple[str, float | None]] = deque()
+        self._shown: list[RawMarker] = []  # told, and not yet given back
+
+    def tell(self, value: str, t: float | None = None) -> bool:
+        """Show the person a marker at time `t`, or now; from any thread.
+
+        It comes back from `read` with its sample. False: nobody is led by markers here.
+
+        Raises
+        ------
+        SourceError
+            `MAX_TOLD` of them wait already.
+        """
+        if self._settings.cues != "told":
+            return False
+        if len(self._told) >= MAX_TOLD:
+            raise SourceError(f"{MAX_TOLD} markers wait to be shown to the simulated subject")
+        self._told.append((value, t))
+        return True
 
     def open(self) -> StreamInfo:
         """Draw the person and start the clock.
@@ -129,7 +171,8 @@ class SimulatedSource:
         asked = self._settings
         self._subject = asked.subject()
         self._start = self._clock()
-        self._markers = self._timed_markers()
+        if asked.cues == "own":
+            self._markers = self._timed_markers()
         self._pending = next(self._markers, None)
         self._n_samples = self._length()
         self.state = SourceState.LIVE
@@ -208,6 +251,23 @@ class SimulatedSource:
             self._subject.see(marker.value, marker.index)
             readings.append(marker)
             self._pending = next(self._markers, None)
+        readings += self._see_told(start, stop)
         stamps = self._start + np.arange(start, stop, dtype=np.float64) / self._settings.sfreq
         readings.append(Samples(self._subject.generate(stop - start), stamps))
         return readings
+
+    def _see_told(self, start: int, stop: int) -> list[RawMarker]:
+        """Show what clients told; what belongs before `stop` is given back."""
+        assert self._subject is not None
+        while self._told:
+            value, t = self._told.popleft()
+            index = start
+            if t is not None:
+                index = max(start, round((t - self._start) * self._settings.sfreq))
+            if self._shown:
+                index = max(index, self._shown[-1].index or 0)  # in the order in which it was told
+            self._subject.see(value, index)
+            self._shown.append(RawMarker(value, self._start + index / self._settings.sfreq, index))
+        due = [marker for marker in self._shown if (marker.index or 0) < stop]
+        self._shown = self._shown[len(due) :]
+        return due

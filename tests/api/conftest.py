@@ -52,8 +52,8 @@ class FakeEngine:
     def command(self, action: str) -> None:
         self._called("command", action)
 
-    def insert_marker(self, value: str) -> None:
-        self._called("marker", value)
+    def insert_marker(self, value: str, t: float | None = None) -> None:
+        self._called("marker", value, *([] if t is None else [t]))
 
     def feedback(self, seq: int, correct: bool) -> None:
         self._called("feedback", seq, correct)

@@ -36,6 +36,7 @@ def test_metrics_are_prometheus_text(site, engine):
     ("path", "body", "call"),
     [
         ("/v1/markers", {"value": "13 Hz"}, ("marker", "13 Hz")),
+        ("/v1/markers", {"value": "stim_on", "t": 12.5}, ("marker", "stim_on", 12.5)),
         ("/v1/control", {"action": "pause"}, ("command", "pause")),
         ("/v1/control", {"action": "resume"}, ("command", "resume")),
         ("/v1/feedback", {"seq": 3, "correct": False}, ("feedback", 3, False)),

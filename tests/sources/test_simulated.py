@@ -8,7 +8,7 @@ import pytest
 
 from bci import registry
 from bci.config import loads
-from bci.errors import ConfigError
+from bci.errors import ConfigError, SourceError
 from bci.paradigms.subject import CENTRAL, OCCIPITAL
 from bci.paradigms.timetable import markers
 from bci.sources import Source
@@ -156,6 +156,48 @@ def test_from_yaml():
     ):
         with pytest.raises(ConfigError, match=message):
             loads(f"source: {{kind: simulated, {wrong}}}")
+
+
+def test_told_what_to_do_it_answers_as_to_its_own_timetable():
+    """The markers of its own timetable, told by somebody else, give the same signal."""
+    own, told = made(speed=None, n_trials=3), made(cues="told")
+    data, _, shown = read_all(own)
+    told.open()
+    start = told._start
+    parts, back = [], []
+    for marker in shown:
+        assert told.tell(marker.value, start + marker.index / 250.0)
+    while sum(map(len, parts)) < len(data):
+        for reading in told.read():
+            (back if isinstance(reading, RawMarker) else parts).append(
+                reading if isinstance(reading, RawMarker) else reading.data
+            )
+    assert [(m.value, m.index) for m in back] == [(m.value, m.index) for m in shown]
+    assert np.array_equal(np.concatenate(parts)[: len(data)], data)
+
+
+def test_what_is_told_now_or_too_late_is_shown_with_the_next_sample():
+    source = made(cues="told", speed=None)
+    source.open()
+    source.read()
+    n = 16
+    assert source.tell("cue/9.25 Hz")
+    assert source.tell("stim_on", source._start - 5.0)
+    first, second, samples = source.read()
+    assert (first.value, first.index, second.index) == ("cue/9.25 Hz", n, n)
+    assert isinstance(samples, Samples)
+    for _ in range(1000):
+        source.tell("x")
+    with pytest.raises(SourceError, match="1000 markers wait"):
+        source.tell("x")
+
+
+def test_who_follows_a_timetable_is_not_told():
+    source = made(speed=None)
+    source.open()
+    assert not source.tell("stim_on")
+    with pytest.raises(ConfigError, match="has no trials of its own"):
+        loads("source: {kind: simulated, cues: told, n_trials: 4}")
 
 
 def test_an_electrode_that_does_not_exist_is_named_on_opening():

@@ -260,8 +260,7 @@ class ACMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def predict_proba_moments(self, moments: Moments) -> FloatArray:
         """As `predict_proba` for one window, shape (n_classes,), from sums of its embedding."""
-        covariance = covariance_of(moments)
-        covariance *= moments.n_times / (moments.n_times - 1)
+        covariance = covariance_of(moments, ddof=1)
         expected = self.order_ * self.n_channels_
         if covariance.shape != (expected, expected):
             raise ValueError(

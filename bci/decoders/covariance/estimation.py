@@ -26,11 +26,14 @@ def sample_covariances(X: FloatArray) -> FloatArray:
     return covariances
 
 
-def covariance_of(moments: Moments) -> FloatArray:
-    """Covariance of one window from its sums, shape (n_channels, n_channels)."""
-    mean = moments.first / moments.n_times
-    covariance: FloatArray = moments.second / moments.n_times
-    covariance -= mean[:, None] * mean
+def covariance_of(moments: Moments, ddof: int = 0) -> FloatArray:
+    """Covariance of one window from its sums, divided by ``n_times - ddof``.
+
+    Shape (n_channels, n_channels).
+    """
+    n = moments.n_times
+    covariance: FloatArray = moments.second / (n - ddof)
+    covariance -= moments.first[:, None] * (moments.first / (n * (n - ddof)))
     return covariance
 
 

@@ -133,8 +133,20 @@ def logarithms(spd: FloatArray, whitener: FloatArray) -> FloatArray:
     """
     logs = np.empty_like(spd)
     for part in _parts(len(spd), whitener.size):
-        values, vectors = _decomposed(whitener @ spd[part] @ whitener.T)
-        logs[part] = (vectors * np.log(values)[:, None, :]) @ vectors.swapaxes(1, 2)
+        logs[part] = logarithms_of(whitener @ spd[part] @ whitener.T)
+    return logs
+
+
+def logarithms_of(whitened: FloatArray) -> FloatArray:
+    """Logarithms of matrices, shape (n, d, d), few enough for a processor's cache.
+
+    Raises
+    ------
+    SingularCovariance
+        A matrix is singular.
+    """
+    values, vectors = _decomposed(whitened)
+    logs: FloatArray = (vectors * np.log(values)[:, None, :]) @ vectors.swapaxes(1, 2)
     return logs
 
 

@@ -127,7 +127,7 @@ def test_killed_in_the_middle(engine, sender, settings, unique, until, bci):
 def test_a_full_disk_stops_the_recording_only(engine, sender, settings, unique, until, bci):
     sender(unique, 5)
     process = engine(settings(unique)).ready()
-    until(lambda: process.n_decisions >= 5, 10, "five decisions")
+    until(lambda: process.status["recording"]["n_recorded"] > 150, 10, "samples in the file")
     paths = process.paths
     process.full_disk(spare=5_000)  # about half a second of samples
     until(lambda: process.get("/health").status_code == 503, 10, "trouble in /health")

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
 
 from bci.calibration.selections import Selections
-from bci.calibration.stopping import cross_validated, fit_stopping, n_folds
+from bci.calibration.stopping import (
+    Trajectories,
+    fit_stopping,
+    joined,
+    stopped,
+    trajectories,
+)
 from bci.config import Config, DecoderSettings
 from bci.decoders.stopping import StoppingRule
 from bci.metrics import GAZE_SHIFT_S, accuracy_interval, itr
@@ -39,11 +44,6 @@ class Evidence:
 
     looks: tuple[int, ...]
     target_error: float | None = None
-
-    @property
-    def threshold(self) -> float:
-        """Posterior that decides before the end where there is no rule."""
-        return 1.0 - (self.target_error or 0.0)
 
     @classmethod
     def of(cls, config: Config, sfreq: float) -> Evidence:
@@ -125,9 +125,9 @@ def as_it_is(
     decoder = settings.build(selections.info)
     if not hasattr(decoder, "classes_"):
         return None
-    X, sfreq = selections.X[selections.cued], selections.info.sfreq
-    labels, seconds = _decide(decoder, X, sfreq, evidence.looks, evidence.threshold)
-    right = np.asarray(labels == selections.y[selections.cued], dtype=bool)
+    X, y = selections.X[selections.cued], selections.y[selections.cued]
+    trials = trajectories(decoder, X, y, evidence.looks, selections.info.sfreq)
+    right, seconds = _decided(trials, evidence)
     return Outcomes(right, seconds + GAZE_SHIFT_S, len(np.unique(selections.y)))
 
 
@@ -155,7 +155,11 @@ def judge(
 ) -> Outcomes:
     """Outcomes of the tested selections, in their order in time.
 
-    A decoder stops by the rule that its own training selections give, as it would in use.
+    A decoder that takes windows of any length stops by a rule, as it would in use. The
+    rule for a part is fitted to what decoders said of the other parts, which they were
+    not trained on. No selection's own outcome is in its rule; its label is at one remove,
+    since those decoders were trained on it. Rules of its own for each training would cost
+    another cross-validation within each.
 
     Parameters
     ----------
@@ -167,47 +171,35 @@ def judge(
     ValueError
         The decoder cannot be trained.
     """
+    sfreq, estimator = selections.info.sfreq, settings.build(selections.info)
+    parts = []
+    for train, test in splits:
+        fitted = clone(estimator).fit(selections.X[train], selections.y[train])
+        X, y = selections.X[test], selections.y[test]
+        parts.append((test, trajectories(fitted, X, y, evidence.looks, sfreq)))
     n = len(selections.y)
     right, seconds, tested = np.zeros(n, bool), np.zeros(n), np.zeros(n, bool)
-    estimator = settings.build(selections.info)
-    sfreq = selections.info.sfreq
-    for train, test in splits:
-        X, y = selections.X[train], selections.y[train]
-        rule = _stopping(estimator, X, y, sfreq, evidence)
-        fitted = clone(estimator).fit(X, y)
-        looks, threshold = (
-            (evidence.looks, evidence.threshold) if rule is None else (rule.looks, rule.threshold)
-        )
-        labels, seconds[test] = _decide(fitted, selections.X[test], sfreq, looks, threshold)
-        right[test] = labels == selections.y[test]
+    for test, trials in parts:
+        rule = None
+        if evidence.target_error is not None and getattr(estimator, "any_length", False):
+            rule = _stopping([other for t, other in parts if t is not test], evidence.target_error)
+        right[test], seconds[test] = _decided(trials, evidence, rule)
         tested |= test
     return Outcomes(right[tested], seconds[tested] + GAZE_SHIFT_S, len(np.unique(selections.y)))
 
 
-def _stopping(
-    estimator: Any, X: FloatArray, y: NDArray[Any], sfreq: float, evidence: Evidence
-) -> StoppingRule | None:
-    """The rule that a decoder trained on these selections carries; None: it has none."""
-    if evidence.target_error is None or not getattr(estimator, "any_length", False):
-        return None
-    trials = cross_validated(estimator, X, y, evidence.looks, sfreq, n_folds(y))
-    return fit_stopping(trials, evidence.target_error)
+def _stopping(parts: Sequence[Trajectories], target_error: float) -> StoppingRule | None:
+    return fit_stopping(joined(parts), target_error) if parts else None
 
 
-def _decide(
-    decoder: Any, X: FloatArray, sfreq: float, looks: tuple[int, ...], threshold: float
-) -> tuple[NDArray[Any], FloatArray]:
-    """Labels, and seconds of evidence that they rest on."""
-    labels, seconds = np.empty(len(X), dtype=object), np.empty(len(X))
-    waiting = np.arange(len(X))
-    for n_times in looks:
-        proba = decoder.predict_proba(X[waiting, :, :n_times])
-        sure = proba.max(axis=1) >= threshold
-        if n_times == looks[-1]:
-            sure[:] = True
-        labels[waiting[sure]] = np.asarray(decoder.classes_)[proba.argmax(axis=1)[sure]]
-        seconds[waiting[sure]] = n_times / sfreq
-        waiting = waiting[~sure]
-        if not len(waiting):
-            break
-    return labels, seconds
+def _decided(
+    trials: Trajectories, evidence: Evidence, rule: StoppingRule | None = None
+) -> tuple[NDArray[np.bool_], FloatArray]:
+    """Whether each decision is right, and seconds of evidence that it rests on."""
+    threshold, looks = (
+        (1.0 - (evidence.target_error or 0.0), evidence.looks)
+        if rule is None
+        else (rule.threshold, rule.looks)
+    )
+    at, _ = stopped(trials, threshold, looks)
+    return trials.right[np.arange(len(trials)), at], np.array(trials.looks)[at] / trials.sfreq

@@ -31,7 +31,7 @@ Where one of these steps fails, the length is fixed, and the rule says why.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -119,26 +119,22 @@ def cross_validated(
         fitted = clone(estimator).fit(windows[train], labels[train])
         parts.append(trajectories(fitted, windows[test], labels[test], looks, sfreq))
         order.append(test)
-    back = np.argsort(np.concatenate(order))
-    return Trajectories(
-        np.concatenate([p.posterior for p in parts])[back],
-        np.concatenate([p.right for p in parts])[back],
-        tuple(looks), sfreq, parts[0].n_classes,
-    )  # fmt: skip
+    found, back = joined(parts), np.argsort(np.concatenate(order))
+    return replace(found, posterior=found.posterior[back], right=found.right[back])
+
+
+def joined(parts: Sequence[Trajectories]) -> Trajectories:
+    """All trials of `parts`, which have the same looks and classes."""
+    return replace(
+        parts[0],
+        posterior=np.concatenate([part.posterior for part in parts]),
+        right=np.concatenate([part.right for part in parts]),
+    )
 
 
 def n_folds(y: ArrayLike) -> int:
-    """Folds into which trials with the labels `y` can be parted, `N_FOLDS` at most.
-
-    Raises
-    ------
-    ValueError
-        There is a label with a single trial.
-    """
-    fewest = int(np.unique(np.asarray(y), return_counts=True)[1].min())
-    if fewest < 2:
-        raise ValueError("two trials of each label are needed, to train on one and judge another")
-    return min(N_FOLDS, fewest)
+    """Folds into which trials with the labels `y` can be parted, `N_FOLDS` at most."""
+    return min(N_FOLDS, int(np.unique(np.asarray(y), return_counts=True)[1].min()))
 
 
 def stopped(

@@ -157,12 +157,6 @@ def test_a_decoder_is_judged_with_the_stopping_rule_it_would_carry():
     assert by_its_rule.accuracy == 1.0
 
 
-def test_one_trial_a_label_gives_no_stopping_rule():
-    growing, some = Evidence((50, 100), 0.2), selections(2)
-    with pytest.raises(ValueError, match="two trials of each label"):
-        cross_validate(HastySettings(), some, growing)
-
-
 # --- what is decided -----------------------------------------------------------------------------
 
 

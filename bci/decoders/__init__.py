@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from bci.decoders.covariance.riemann import MDM, TangentSpaceLR
     from bci.decoders.deep.deep_ssvep import DeepSSVEP
     from bci.decoders.deep.ensemble import DeepSSVEPEnsemble
+    from bci.decoders.deep.imagery import DeepImagery
     from bci.decoders.deep.source_free import SourceFreeAdaptation
     from bci.decoders.ssvep.band_power import BandPower
     from bci.decoders.ssvep.cca import CCA, FBCCA
@@ -49,6 +50,7 @@ __all__ = [
     "BlockToeplitzMDM",
     "BlockToeplitzTangentSpace",
     "Decoder",
+    "DeepImagery",
     "DeepSSVEP",
     "DeepSSVEPEnsemble",
     "ExtendedCCA",
@@ -85,6 +87,7 @@ _HOME = {
     "FBCSP": "bci.decoders.covariance.csp",
     "FgMDM": "bci.decoders.covariance.fgmdm",
     "FilterBankTangentSpace": "bci.decoders.covariance.filter_bank_tangent_space",
+    "DeepImagery": "bci.decoders.deep.imagery",
     "DeepSSVEP": "bci.decoders.deep.deep_ssvep",
     "DeepSSVEPEnsemble": "bci.decoders.deep.ensemble",
     "SourceFreeAdaptation": "bci.decoders.deep.source_free",

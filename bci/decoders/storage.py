@@ -57,6 +57,7 @@ TRUSTED = (
     "bci.decoders.covariance.csp.FBCSP",
     "bci.decoders.deep.ensemble.DeepSSVEPEnsemble",
     "bci.decoders.deep.deep_ssvep.DeepSSVEP",
+    "bci.decoders.deep.imagery.DeepImagery",
     "bci.decoders.ssvep.ecca.ExtendedCCA",
     "bci.decoders.ssvep.extended_covariance.ExtendedCovariance",
     "bci.decoders.covariance.fgmdm.FgMDM",

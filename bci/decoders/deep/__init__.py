@@ -1,1 +1,1 @@
-"""Decoders that are networks. Only `training` imports torch; a trained one decides without."""
+"""Decoders that are networks. Torch is imported where they are trained, not before."""

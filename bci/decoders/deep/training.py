@@ -4,8 +4,8 @@ Guney, Oblokulov & Ozkan 2022 (see `models.ssvep_dnn`): a first network learns
 from everybody's trials together; from all of its weights a second one goes on
 with the trials of one person.
 
-The one module of this package that names `models`; torch is imported when a
-network is trained, not before. Deciding needs no torch (`folded_network`).
+Torch and `models` are imported when a network is trained, not before. Deciding
+needs no torch (`folded_network`).
 """
 
 from __future__ import annotations
@@ -159,7 +159,7 @@ def two_stages(
 
 
 def _schedules(recipe: Recipe) -> tuple[Schedule, Schedule]:
-    _require_torch()
+    require_torch()
     from models.training import Schedule
 
     common = {"learning_rate": recipe.learning_rate, "weight_decay": recipe.weight_decay}
@@ -172,7 +172,7 @@ def _schedules(recipe: Recipe) -> tuple[Schedule, Schedule]:
 
 def gradient_descent(recipe: Recipe, n_epochs: int, momentum: float) -> Schedule:
     """Full-batch gradient descent with momentum; the rest as in the second stage."""
-    _require_torch()
+    require_torch()
     from models.training import Schedule
 
     return Schedule(
@@ -204,7 +204,7 @@ def train(
         Weights to start from; None: initial ones.
     oversight : Oversight or None
     """
-    _require_torch()
+    require_torch()
     import torch
 
     from models.ssvep_dnn import SSVEPNet, SSVEPNetConfig
@@ -233,7 +233,7 @@ def train(
         if (state := checkpoint.read()) is not None:
             training.restore(state)
             log.info("%s goes on after epoch %d of %d", stage, training.epoch, schedule.n_epochs)
-    report = watch.progress or _Log(training.epoch)
+    report = watch.progress or ProgressLog(training.epoch)
     finished = training.epoch >= schedule.n_epochs or training.run(
         progress=lambda done, loss: report(stage, done, schedule.n_epochs, loss),
         should_stop=watch.should_stop,
@@ -248,7 +248,7 @@ def train(
     return training.weights()
 
 
-class _Log:
+class ProgressLog:
     """A line now and then, with the time that is left."""
 
     def __init__(self, done: int) -> None:
@@ -256,6 +256,7 @@ class _Log:
         self._started = self._told = time.monotonic()
 
     def __call__(self, stage: str, done: int, total: int, loss: float) -> None:
+        """Take what is being trained, epochs done, their number, and the mean loss."""
         now = time.monotonic()
         if now - self._told >= EVERY_S:
             self._told = now
@@ -293,11 +294,12 @@ def one_hot(codes: Rows, n_classes: int) -> NDArray[np.float32]:
     return np.eye(n_classes, dtype=np.float32)[codes]
 
 
-def _require_torch() -> None:
+def require_torch() -> None:
+    """Raise MissingDependency where torch is not installed or cannot be loaded."""
     try:
         import torch  # noqa: F401
     except ImportError as error:
         raise MissingDependency(
-            "deep networks are trained with torch, which is not installed or cannot be loaded "
+            "deep networks need torch, which is not installed or cannot be loaded "
             f"({error}); install it with: pip install 'neuroloop[deep]'"
         ) from error

@@ -151,8 +151,8 @@ class ClassifierTraining:
                 f"{name} must hold one window or more and one label for each; found {len(X)} "
                 f"windows and {len(y)} labels"
             )
-        windows = torch.as_tensor(np.ascontiguousarray(X, np.float32))
-        labels = torch.as_tensor(np.ascontiguousarray(y, np.int64))
+        windows = torch.tensor(np.asarray(X, np.float32))
+        labels = torch.tensor(np.asarray(y, np.int64))
         return windows.to(self.device), labels.to(self.device)
 
     def _make_optimiser(self) -> torch.optim.Optimizer:
@@ -312,7 +312,8 @@ def scores(network: nn.Module, X: Array | Tensor) -> Array:
     network.eval()
     device = next(network.parameters()).device
     with torch.inference_mode():
-        parts = [network(part.to(device)) for part in torch.split(torch.as_tensor(X), N_JUDGED)]
+        windows = X if isinstance(X, Tensor) else torch.tensor(X)
+        parts = [network(part.to(device)) for part in torch.split(windows, N_JUDGED)]
         found: Array = torch.cat(parts).cpu().numpy()
     return found
 

@@ -13,9 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812
 
 from models.layers import check_shape, glorot, same_length
 
@@ -61,9 +59,10 @@ class EEGNet(nn.Module):
         super().__init__()
         self.config = c = config
         width = c.n_filters * c.depth
-        self.pad = same_length(c.length)
-        self.filters = nn.Conv2d(1, c.n_filters, (1, c.length), bias=False)
-        self.time_norm = nn.BatchNorm2d(c.n_filters, eps=1e-3)
+        self.time = nn.Sequential(
+            same_length(c.length), nn.Conv2d(1, c.n_filters, (1, c.length), bias=False),
+            nn.BatchNorm2d(c.n_filters, eps=1e-3),
+        )  # fmt: skip
         self.space = nn.Conv2d(
             c.n_filters, width, (c.n_channels, 1), groups=c.n_filters, bias=False
         )
@@ -85,32 +84,11 @@ class EEGNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Scores before the softmax."""
-        if self.training:
-            h = self.time_norm(self.filters(self.pad(x[:, None])))  # (B, F1, C, N)
-            h = self.space(h)  #                      (B, F1·D, 1, N)
-        else:
-            h = self._filtered(x)  #                  (B, F1·D, 1, N)
-        h = self.pool1(h)  #                          (B, F1·D, 1, N/4)
-        h = self.pool2(self.separable(h))  #          (B, F1·D, 1, N/32)
+        h = self.time(x[:, None])  #           (B, F1, C, N)
+        h = self.pool1(self.space(h))  #       (B, F1·D, 1, N/4)
+        h = self.pool2(self.separable(h))  #   (B, F1·D, 1, N/32)
         scores: Tensor = self.classes(h.flatten(1))
         return scores
-
-    def _filtered(self, x: Tensor) -> Tensor:
-        """As filters, their normalisation and combinations of channels, in one convolution.
-
-        When deciding, all of this is linear, and the time course of each channel behind
-        each filter need not be worked out.
-        """
-        c, norm = self.config, self.time_norm
-        assert norm.running_mean is not None
-        assert norm.running_var is not None
-        gain = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
-        shift = norm.bias - gain * norm.running_mean
-        time = (gain[:, None] * self.filters.weight[:, 0, 0]).repeat_interleave(c.depth, dim=0)
-        space = self.space.weight[:, 0, :, 0]  #      (F1·D, C)
-        bias = shift.repeat_interleave(c.depth) * space.sum(dim=1)
-        padded = F.pad(x, ((c.length - 1) // 2, c.length // 2))
-        return F.conv1d(padded, space[..., None] * time[:, None], bias)[:, :, None]
 
     def constrain(self) -> None:
         """Bring combinations of channels back to norm 1, and the last layer's rows to 0.25."""

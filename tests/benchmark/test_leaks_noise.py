@@ -33,6 +33,12 @@ NEEDED: dict[str, dict[str, Any]] = {
     "band_power": {"frequencies_hz": [13, 17]},
     # a short training: noise has nothing to learn, and the signal planted is strong
     "deep_ssvep": {"n_epochs": 20, "learning_rate": 5e-3, "dropout": 0.1, "calibration_folds": 0},
+    "deep_imagery": {
+        "network": "cnn_lstm",
+        "n_epochs": 15,
+        "batch_size": 16,
+        "learning_rate": 1e-2,
+    },
     "acm": {"order": 2},
     "bt_acm": {"order": 2},
 }
@@ -40,7 +46,7 @@ HZ = ("13 Hz", "17 Hz")
 #: Their noise tests stand with them: they learn from several people, which no pipeline gives.
 OF_SEVERAL_PEOPLE = ("deep_ssvep_ensemble", "source_free")
 #: They train for long.
-SLOW = ("deep_ssvep", "fb_tangent_space", "fbcsp")
+SLOW = ("deep_imagery", "deep_ssvep", "fb_tangent_space", "fbcsp")
 DECODERS = [
     pytest.param(kind, marks=pytest.mark.slow if kind in SLOW else ())
     for kind in registry.kinds("decoder")

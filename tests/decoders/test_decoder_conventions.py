@@ -26,6 +26,7 @@ from bci.decoders import (
     BandPower,
     BlockToeplitzMDM,
     Decoder,
+    DeepImagery,
     DeepSSVEP,
     ExtendedCCA,
     ExtendedCovariance,
@@ -44,6 +45,9 @@ DEEP = DeepSSVEP(
     SFREQ, FREQUENCIES, window_s=(0.5,), n_filters=8, n_epochs=(25, 25), learning_rate=5e-3,
     dropout=((0.1, 0.1, 0.5), (0.2, 0.2, 0.5)), calibration_folds=0, device="cpu", n_parallel=8,
 )  # fmt: skip
+IMAGERY = DeepImagery(
+    "cnn_lstm", SFREQ, n_epochs=10, batch_size=16, learning_rate=1e-2, device="cpu"
+)
 DECODERS = [
     CCA(SFREQ, FREQUENCIES),
     FBCCA(SFREQ, FREQUENCIES),
@@ -55,6 +59,7 @@ DECODERS = [
     ExtendedCovariance(SFREQ, FREQUENCIES),
     BandPower(SFREQ, FREQUENCIES),
     DEEP,
+    IMAGERY,
     TangentSpaceLR(),
     MDM(),
     ACMClassifier(3, random_state=0),
@@ -130,6 +135,7 @@ def test_set_params_takes_effect(decoder):
         "band_power": {"C": 0.01},
         "offset_fbcca": {"n_bands": 2},
         "deep_ssvep": {"random_state": 1},
+        "deep_imagery": {"network": "shallow"},
         "tangent_space": {"C": 0.01},
         "mdm": {"rank": 3},
         "acm": {"order": 1},

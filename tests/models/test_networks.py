@@ -90,17 +90,6 @@ def test_two_convolutions_in_one_are_the_two(bias):
         torch.testing.assert_close(one, other)
 
 
-def test_eegnet_decides_by_one_convolution_as_by_three():
-    network = made("eegnet", 3, 200, 2)
-    x = torch.randn(16, 3, 200)
-    for _ in range(5):
-        network(x)  # so that running statistics are not those it starts with
-    network.double().eval()
-    x = x.double()
-    h = network.space(network.time_norm(network.filters(network.pad(x[:, None]))))
-    torch.testing.assert_close(network._filtered(x), h)
-
-
 def test_attention_is_the_weighted_mean_of_values():
     torch.manual_seed(0)
     layer = Attention(6, n_heads=2, head_width=4, dropout=0.9).double().eval()

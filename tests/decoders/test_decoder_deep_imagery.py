@@ -308,7 +308,7 @@ def test_a_network_of_braindecode(data, tmp_path):
     with pytest.raises(ValueError, match="braindecode has no model 'Nothing'; it has ATCNet"):
         make(network="braindecode:Nothing").fit(X, y)
     with pytest.raises(ValueError, match="does not take windows of 4 channels and 256 samples"):
-        make(network="braindecode:Deep4Net").fit(X[..., :20], y)
+        make(network="braindecode:SleepStagerBlanco2020").fit(X, y)
 
 
 # --- settings -------------------------------------------------------------------------------------

@@ -90,6 +90,15 @@ def test_two_convolutions_in_one_are_the_two(bias):
         torch.testing.assert_close(one, other)
 
 
+def test_eegnet_decides_with_channels_combined_first_and_the_same():
+    network = made("eegnet", 3, 200, 2)
+    x = torch.randn(16, 3, 200)
+    for _ in range(5):
+        network(x)  # so that running statistics are not those it starts with
+    network.double().eval()
+    torch.testing.assert_close(network._combined(x.double()), network._filtered(x.double()))
+
+
 def test_attention_is_the_weighted_mean_of_values():
     torch.manual_seed(0)
     layer = Attention(6, n_heads=2, head_width=4, dropout=0.9).double().eval()

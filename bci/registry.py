@@ -58,7 +58,7 @@ BUILT_IN: dict[Family, dict[str, str]] = {
         "recentred": "bci.decoders.covariance.recentred:RecentredSettings",
         "deep_ssvep": "bci.decoders.deep.deep_ssvep:DeepSSVEPSettings",
         "deep_ssvep_ensemble": "bci.decoders.deep.ensemble:DeepSSVEPEnsembleSettings",
-        "deep_imagery": "bci.decoders.deep.imagery:DeepImagerySettings",
+        "deep_imagery": "bci.decoders.deep.imagery_settings:DeepImagerySettings",
         "source_free": "bci.decoders.deep.source_free:SourceFreeSettings",
         "acm": "bci.decoders.covariance.acm:ACMSettings",
         "bt_acm": "bci.decoders.covariance.bt_acm:BlockToeplitzSettings",

@@ -10,15 +10,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import skops.io
 from scipy.special import softmax
 from scipy.stats import binom
 from sklearn.base import clone
+from sklearn.pipeline import make_pipeline
 
 from bci.config import Config
 from bci.decoders import DeepImagery
 from bci.decoders.artifact import Manifest, load, load_decoder, save
-from bci.decoders.deep.imagery import DeepImagerySettings
+from bci.decoders.deep.imagery_settings import DeepImagerySettings
 from bci.decoders.deep.imagery_training import Shape, make_network, scorer
+from bci.decoders.storage import TRUSTED
 from bci.decoders.temperature import fit_inverse_temperature
 from bci.errors import (
     ConfigError,
@@ -168,6 +171,9 @@ def test_it_goes_through_an_artifact(fitted, data, tmp_path):
     assert not manifest.any_length
     np.testing.assert_array_equal(loaded.predict_proba(X), fitted.predict_proba(X))
     np.testing.assert_array_equal(loaded.predict(X), fitted.predict(X))
+    skops_file = skops.io.dumps(make_pipeline(fitted))
+    read = skops.io.loads(skops_file, trusted=list(TRUSTED))
+    np.testing.assert_array_equal(read.predict_proba(X), fitted.predict_proba(X))
     copied = pickle.loads(pickle.dumps(fitted))  # as worker processes hand it over
     np.testing.assert_array_equal(copied.predict_proba(X), fitted.predict_proba(X))
 
@@ -253,6 +259,7 @@ def test_parameters_are_checked(data):
         ({"window_s": 1.0, "stride_s": 0.001}, "stride_s must be a sample or more"),
         ({"stride_s": 0.5}, "window_s, which is None"),
         ({"class_weight": "rare"}, "class_weight must be 'balanced' or None"),
+        ({"learning_rate": 1e30}, r"diverged: its loss is no number; lower learning_rate, 1e\+30"),
         ({"n_epochs": 0}, "n_epochs, batch_size and patience must be 1 or more"),
     ):
         with pytest.raises(ValueError, match=message):
@@ -262,7 +269,7 @@ def test_parameters_are_checked(data):
 def test_a_channel_that_is_flat_says_nothing(data):
     X, y = data
     X = X.copy()
-    X[:, 2] = 5.0
+    X[:, 2] = 0.1
     decoder = make(n_epochs=2).fit(X, y)
     assert decoder.scale_[2] == 1.0
     assert np.isfinite(decoder.predict_proba(X)).all()

@@ -13,27 +13,23 @@ from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from pydantic import Field
 from scipy.special import softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
-from bci.config import DecoderSettings
 from bci.decoders._checks import check_labels, check_windows
 from bci.decoders.deep.decoder import prefixed, unprefixed
 from bci.decoders.deep.imagery_training import (
     Plan,
     Shape,
     Windows,
-    check_network,
     make_network,
     scorer,
     train,
 )
 from bci.decoders.deep.training import Oversight
 from bci.decoders.temperature import fit_inverse_temperature
-from bci.errors import ConfigError
-from bci.types import FloatArray, StreamInfo
+from bci.types import FloatArray
 
 #: What `augment` does: moves by this many seconds, sets channels to 0 with this
 #: probability, and makes a window stronger or weaker by this share, all at most.
@@ -159,7 +155,8 @@ class DeepImagery(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         ------
         ValueError
             Wrong shape, values not finite, fewer than two classes, fewer than two
-            windows of one, windows too short for the network, no such network.
+            windows of one, windows too short for the network, no such network, a
+            training whose loss is no number any more.
         TrainingStopped
             `should_stop` said so.
         MissingDependency
@@ -171,10 +168,10 @@ class DeepImagery(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.n_times_ = self._window_length(trials.shape[2])
         learned, held_out = self._split(codes)
         self.mean_ = trials[learned].mean(axis=(0, 2))
-        scale = trials[learned].std(axis=(0, 2))
-        if not scale.any():
+        flat = np.ptp(trials[learned], axis=(0, 2)) == 0.0
+        if flat.all():
             raise ValueError("all channels of X are flat: there is nothing to learn from")
-        self.scale_ = np.where(scale > 0, scale, 1.0)
+        self.scale_ = np.where(flat, 1.0, trials[learned].std(axis=(0, 2)))
         network = make_network(self._shape(), self.random_state)
         folder = None if self.checkpoint is None else Path(self.checkpoint)
         self.weights_ = train(
@@ -332,64 +329,3 @@ class DeepImagery(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         super().__setstate__(state)
         if "weights_" in state:
             self._scorer = scorer(make_network(self._shape(), 0), self.weights_)
-
-
-class DeepImagerySettings(DecoderSettings):
-    """A network for motor imagery; to be trained on labelled windows."""
-
-    decoder: ClassVar[type[DeepImagery]] = DeepImagery
-
-    kind: Literal["deep_imagery"] = "deep_imagery"
-    network: str = Field(
-        "eegnet",
-        description="eegnet, shallow, deep4, conformer, atcnet, cnn_lstm, or braindecode:Name",
-    )
-    n_epochs: int = Field(500, ge=1, description="passes through the training trials, at most")
-    batch_size: int = Field(64, ge=1, description="windows in a step")
-    learning_rate: float = Field(1e-3, gt=0, description="of Adam")
-    weight_decay: float = Field(0.0, ge=0, description="of Adam, decoupled")
-    patience: int | None = Field(
-        75, ge=1, description="epochs without a better loss on held-out trials; null: no end"
-    )
-    validation: float = Field(0.2, gt=0, lt=1, description="share of the trials held out")
-    window_s: float | None = Field(
-        None, gt=0, description="length of the crops that the network sees, s; null: whole windows"
-    )
-    stride_s: float | None = Field(
-        None, gt=0, description="from one crop to the next, s; null: half of a crop"
-    )
-    augment: bool = Field(
-        default=False, description="change trials a little in each epoch: time, channels, amplitude"
-    )
-    class_weight: Literal["balanced"] | None = Field(
-        None, description="balanced: rare classes weigh more"
-    )
-    seed: int = Field(0, ge=0, description="of all that is random in the training")
-    device: Literal["cpu", "cuda"] | None = Field(
-        None, description="where to train; null: on a GPU where there is one"
-    )
-    checkpoint: Path | None = Field(
-        None, description="folder where trainings are kept, to go on from after a stop"
-    )
-
-    def build(self, info: StreamInfo) -> DeepImagery:
-        """Make an untrained decoder for a processed stream.
-
-        Raises
-        ------
-        ConfigError
-            There is no such network.
-        MissingDependency
-            torch is not installed, or braindecode, where its model is asked for.
-        """
-        try:
-            check_network(self.network)
-        except ValueError as error:
-            raise ConfigError(f"decoder deep_imagery: {error}") from error
-        given = self.model_dump(exclude={"kind", "seed", "checkpoint"})
-        return DeepImagery(
-            sfreq=info.sfreq,
-            random_state=self.seed,
-            checkpoint=None if self.checkpoint is None else str(self.checkpoint),
-            **given,
-        )

@@ -183,6 +183,8 @@ def train(
 
     Raises
     ------
+    ValueError
+        The loss is no number in any epoch.
     TrainingStopped
         It was asked to stop.
     ModelError
@@ -223,6 +225,11 @@ def train(
         raise TrainingStopped(
             f"training of {shape.name} was stopped after epoch {training.epoch} of at most "
             f"{plan.n_epochs}{kept}"
+        )
+    if not np.isfinite(training.validation_losses[training.best_epoch - 1]):
+        raise ValueError(
+            f"training of {shape.name} diverged: its loss is no number; lower learning_rate, "
+            f"{plan.learning_rate:g}"
         )
     log.info(
         "%s: epoch %d of %d was the best on what was held out",

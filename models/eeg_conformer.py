@@ -84,7 +84,9 @@ class _Layer(nn.Module):
     def __init__(self, width: int, n_heads: int, dropout: float) -> None:
         super().__init__()
         self.attention = nn.Sequential(
-            nn.LayerNorm(width), Attention(width, n_heads, width // n_heads, dropout),
+            nn.LayerNorm(width),
+            # in the paper by the length of a whole token, not by that of a head
+            Attention(width, n_heads, width // n_heads, dropout, scale=width**-0.5),
             nn.Dropout(dropout),
         )  # fmt: skip
         self.forward_part = nn.Sequential(

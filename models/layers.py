@@ -92,11 +92,20 @@ class Attention(nn.Module):
         Width of the heads' keys and values need not be that of the features.
     dropout : float
         Of the attention's weights.
+    scale : float or None
+        Of the products of queries and keys; None: ``1 / sqrt(head_width)``.
     """
 
-    def __init__(self, width: int, n_heads: int, head_width: int, dropout: float) -> None:
+    def __init__(
+        self,
+        width: int,
+        n_heads: int,
+        head_width: int,
+        dropout: float,
+        scale: float | None = None,
+    ) -> None:
         super().__init__()
-        self.n_heads, self.dropout = n_heads, dropout
+        self.n_heads, self.dropout, self.scale = n_heads, dropout, scale
         self.query = nn.Linear(width, n_heads * head_width)
         self.key = nn.Linear(width, n_heads * head_width)
         self.value = nn.Linear(width, n_heads * head_width)
@@ -109,6 +118,6 @@ class Attention(nn.Module):
             for part in (self.query, self.key, self.value)
         )
         p = self.dropout if self.training else 0.0
-        heads = F.scaled_dot_product_attention(q, k, v, dropout_p=p)
+        heads = F.scaled_dot_product_attention(q, k, v, dropout_p=p, scale=self.scale)
         mixed: Tensor = self.out(heads.transpose(1, 2).flatten(2))
         return mixed

@@ -99,15 +99,16 @@ def test_eegnet_decides_with_channels_combined_first_and_the_same():
     torch.testing.assert_close(network._combined(x.double()), network._filtered(x.double()))
 
 
-def test_attention_is_the_weighted_mean_of_values():
+@pytest.mark.parametrize("scale", [None, 0.3])
+def test_attention_is_the_weighted_mean_of_values(scale):
     torch.manual_seed(0)
-    layer = Attention(6, n_heads=2, head_width=4, dropout=0.9).double().eval()
+    layer = Attention(6, 2, head_width=4, dropout=0.9, scale=scale).double().eval()
     x = torch.randn(3, 5, 6, dtype=torch.float64)
     with torch.no_grad():
         q, k, v = (part(x).numpy() for part in (layer.query, layer.key, layer.value))
         heads = []
         for part in (slice(0, 4), slice(4, 8)):
-            logits = q[..., part] @ k[..., part].transpose(0, 2, 1) / 2.0
+            logits = q[..., part] @ k[..., part].transpose(0, 2, 1) * (scale or 0.5)
             weights = np.exp(logits) / np.exp(logits).sum(axis=2, keepdims=True)
             heads.append(weights @ v[..., part])
         expected = layer.out(torch.from_numpy(np.concatenate(heads, axis=2)))

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from bci.bar import FeedbackBar
 from bci.channels import ChannelAdapter
 from bci.config import Config
 from bci.decision import Policy, Verdict, build_policy
@@ -96,6 +97,7 @@ class Pipeline:
             config.window, config.quality, self.info.sfreq, self.info.n_channels, self.ratio
         )
         self._policy: Policy = build_policy(config, info.sfreq)
+        self._bar = FeedbackBar(config.labels)
         self._openers = set(config.window.markers or config.labels)
         self.position = 0
         self.paused = False
@@ -137,7 +139,7 @@ class Pipeline:
         self.cutter.embedding = getattr(decoder, "embedding", (1, 1))
         self.classes = () if decoder is None else tuple(str(c) for c in decoder.classes_)
         self._policy.forget()
-        self._policy.follow(stopping)
+        self._policy.follow(stopping, self.classes)
 
     # --- events ------------------------------------------------------------------------------
 
@@ -202,6 +204,7 @@ class Pipeline:
 
     def _apply(self, event: Event) -> Iterator[Window]:
         if isinstance(event, Marker):
+            self._bar.see(event.value)
             if event.value in self._openers and self.cutter.kind != "sliding":
                 self.cutter.open_trial(event)
                 yield from self.cutter.due()
@@ -347,6 +350,7 @@ class Pipeline:
             delay_s=self.delay_s,
             marker=window.marker.value if window.marker else None,
             forced=verdict.forced,
+            bar=self._bar.move(proba),
         )
         self._seq += 1
         return decision

@@ -26,6 +26,7 @@ from bci.errors import BciError, ConfigError, SourceError
 if TYPE_CHECKING:
     import threading
 
+    from bci.benchmark.graz import GrazResult
     from bci.config import Config
     from bci.logs import TerminalHandler
     from bci.paradigms.frequencies import Flicker
@@ -198,6 +199,15 @@ def _run_session(config: Config, seconds: float | None) -> None:
         log.info("%s", logs.summary(session.status(), time.monotonic() - began))
     if session.error is not None:
         raise session.error
+    if config.paradigm is not None and session.record is not None:
+        from bci.benchmark import graz
+
+        _print_graz(graz.of_run(config, session.record.paths))
+
+
+def _print_graz(result: GrazResult | None) -> None:
+    for line in ["no run with feedback was finished"] if result is None else result.lines():
+        say(line)
 
 
 def _watch(
@@ -261,7 +271,11 @@ def replay(
         return
     settings = _load(config, overrides)
     with _busy("decoding"):
-        replaying.decode(file, settings, chunk=chunk, out=out, report=say)
+        recording, found = replaying.decode(file, settings, chunk=chunk, out=out, report=say)
+    if settings.paradigm is not None:
+        from bci.benchmark import graz
+
+        _print_graz(graz.of_replay(settings, recording, found))
 
 
 def _refuse_unused(mode: str, options: dict[str, Any]) -> None:

@@ -243,7 +243,7 @@ DecoderPart = Annotated[SerializeAsAny[DecoderSettings], _part("decoder")]
 OutputPart = Annotated[SerializeAsAny[OutputSettings], _part("output")]
 DecisionPart = Annotated[
     EachDecision | ThresholdDecision | ControlDecision | DynamicDecision,
-    Field(discriminator="kind")
+    Field(discriminator="kind"),
 ]
 
 
@@ -278,7 +278,8 @@ class GrazSettings(Settings):
 
     kind: Literal["graz"] = "graz"
     labels: tuple[str, ...] = Field(
-        ("left", "right"), min_length=1,
+        ("left", "right"),
+        min_length=1,
         description="movements to imagine; the simulated subject knows left and right only",
     )
     idle: str | None = Field("rest", description="cued as the others, asks for nothing; null: none")

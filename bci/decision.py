@@ -10,14 +10,14 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
 
 from bci.config import Config, ControlDecision, DynamicDecision, ThresholdDecision
 from bci.decoders.stopping import StoppingRule
-from bci.types import FloatArray, Window
+from bci.types import NO_COMMAND, FloatArray, Quality, Window
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +52,14 @@ class Policy(Protocol):
     def follow(self, rule: StoppingRule | None, classes: Sequence[str] = ()) -> None:
         """From here on a decoder of these classes decides, with this stopping rule or none."""
         ...
+
+
+def noted(quality: Quality, reason: str | None) -> Quality:
+    """Quality with the reason why there is no label; a missing command speaks against no sample."""
+    if reason is None:
+        return quality
+    ok = quality.ok and reason in NO_COMMAND
+    return replace(quality, ok=ok, reasons=(*quality.reasons, reason))
 
 
 def _refuse() -> Verdict:

@@ -22,7 +22,7 @@ import numpy as np
 from bci.bar import FeedbackBar
 from bci.channels import ChannelAdapter
 from bci.config import Config
-from bci.decision import Policy, Verdict, build_policy
+from bci.decision import Policy, Verdict, build_policy, noted
 from bci.decoders import AdaptiveDecoder, Decoder, MomentsDecoder
 from bci.decoders.learner import Learner
 from bci.decoders.stopping import StoppingRule
@@ -276,7 +276,7 @@ class Pipeline:
                 proba = self._probabilities(window)
             except Exception as error:  # of any decoder, also one from another package
                 self._count_error(f"on samples {window.first} to {window.last}", error)
-                window = _refused(window, "decoder-error")
+                window = replace(window, quality=noted(window.quality, "decoder-error"))
         if proba is None:
             verdict = self._policy.abstain(window)
         else:
@@ -332,7 +332,7 @@ class Pipeline:
 
     def _word(self, window: Window, verdict: Verdict) -> Decision:
         if verdict.reason is not None:
-            window = _refused(window, verdict.reason)
+            window = replace(window, quality=noted(window.quality, verdict.reason))
         self.cutter.close_trial(window.marker)
         proba = (
             {}
@@ -363,8 +363,3 @@ def _part(chunk: Chunk, start: int, stop: int) -> Chunk:
     data = chunk.data[start - chunk.start : stop - chunk.start]
     clipped = (replace(f, start=max(f.start, start), stop=min(f.stop, stop)) for f in chunk.flags)
     return Chunk(start, data, tuple(f for f in clipped if f.start < f.stop))
-
-
-def _refused(window: Window, reason: str) -> Window:
-    quality = replace(window.quality, ok=False, reasons=(*window.quality.reasons, reason))
-    return replace(window, quality=quality)

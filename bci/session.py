@@ -404,9 +404,10 @@ class Session:
             self._api.publish(decision)
         if self._record is not None:
             self._record.decision(decision)
-        self._last_label = decision.label
+        if decision.label is not None or decision.abstained:
+            self._last_label = decision.label
         self.telemetry.observe_decision(
-            decision.latency_ms, decision.label, decision.quality.reasons
+            decision.latency_ms, abstained=decision.abstained, reasons=decision.quality.reasons
         )
 
     def _count_skipped(self, inbox: Inbox) -> None:

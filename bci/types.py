@@ -323,6 +323,10 @@ class Scores:
     proba: Mapping[str, float]
 
 
+#: Why continuous control gives no command for a window that was decoded.
+NO_COMMAND = frozenset({"idle", "below-threshold", "dwell", "refractory"})
+
+
 @dataclass(frozen=True, slots=True)
 class Bar:
     """A feedback bar: from -1 to 1 (`value`) towards the cued label; `held`: it stood still."""
@@ -343,7 +347,7 @@ class Decision:
     first, last : int
         First and last raw sample that it rests on.
     label : str or None
-        None: the decoder abstained; `quality` says why.
+        None: the decoder abstained, or gave no command (`NO_COMMAND`); `quality` says why.
     proba : mapping of str to float
         Empty where nothing was decoded.
     quality : Quality
@@ -377,6 +381,11 @@ class Decision:
     t_last: float | None = None
     t_decision: float | None = None
     latency_ms: float | None = None
+
+    @property
+    def abstained(self) -> bool:
+        """Whether the decoder refused to decide; a window without a command is no abstention."""
+        return self.label is None and NO_COMMAND.isdisjoint(self.quality.reasons)
 
     def to_json(self) -> dict[str, Any]:
         """The decision on the wire; documented in the README, versioned by `schema`."""

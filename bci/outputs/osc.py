@@ -69,6 +69,8 @@ class OSCSender:
         """Send one decision, or one abstention with its reasons."""
         if decision.bar is not None:
             self._send("bar", (decision.bar.towards, float(decision.bar.value)))
+        if decision.label is None and not decision.abstained:
+            return
         if decision.label is None:
             self._send("abstain", (",".join(decision.quality.reasons), decision.seq))
             return

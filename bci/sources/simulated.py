@@ -167,8 +167,8 @@ class SimulatedSource:
     def follow(self, paradigm: timetable.Timetable, ready: Callable[[], bool]) -> None:
         """Do the trials of the session's paradigm instead of its own; to be called before `open`.
 
-        The paradigm is finite. Without a speed the subject waits before a run with feedback until `ready` is true;
-        otherwise time does not wait, and runs begin when the timetable says.
+        The paradigm is finite. Without a speed the subject waits before a run with feedback
+        until `ready` is true; otherwise runs begin when the timetable says.
         """
         self._paradigm, self._ready = paradigm, ready
 

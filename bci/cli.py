@@ -296,9 +296,22 @@ def train(
     from_sample: Annotated[
         int, typer.Option(min=0, help="Leave out markers before this sample.")
     ] = 0,
+    subject: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Whose a recording is: once for each, in their order; else from file names."
+        ),
+    ] = None,
+    adapt_to: Annotated[
+        Path | None,
+        typer.Option(help="A recording of somebody new, for a decoder that adapts without labels."),
+    ] = None,
     overrides: Overrides = None,
 ) -> None:
     """Train the configuration's decoder on labelled recordings; writes a model.
+
+    Recordings of several people make decoders for somebody new, of those kinds that tell
+    people apart: recentred, deep_ssvep, deep_ssvep_ensemble, source_free.
 
     Example: [bold]bci train configs/imagery.yaml run1.xdf run2.xdf --out models/imagery[/bold]
     """
@@ -306,7 +319,10 @@ def train(
     with _busy("training"):
         from bci.calibration.training import train as fit
 
-        fit(settings, recordings, out, decoder=decoder, from_sample=from_sample, report=say)
+        fit(
+            settings, recordings, out, decoder=decoder, from_sample=from_sample,
+            people=subject or (), adapt_to=adapt_to, report=say,
+        )  # fmt: skip
 
 
 @app.command()

@@ -165,12 +165,14 @@ class SimulatedSource:
         return True
 
     def follow(self, paradigm: timetable.Timetable, ready: Callable[[], bool]) -> None:
-        """Do the trials of the session's paradigm instead of its own; to be called before `open`.
+        """Do the trials of a session's paradigm instead of its own; to be called before `open`.
 
-        The paradigm is finite. Without a speed the subject waits before a run with feedback
-        until `ready` is true; otherwise runs begin when the timetable says.
+        Nothing changes where a client tells the cues. The paradigm is finite. Without a speed
+        the subject waits before a run with feedback until `ready` is true; otherwise runs
+        begin when the timetable says.
         """
-        self._paradigm, self._ready = paradigm, ready
+        if self._settings.cues == "own":
+            self._paradigm, self._ready = paradigm, ready
 
     def open(self) -> StreamInfo:
         """Draw the person and start the clock.

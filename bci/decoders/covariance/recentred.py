@@ -83,6 +83,8 @@ class Recentred(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     kind: ClassVar[str] = "recentred"
     any_length: ClassVar[bool] = False
+    #: Sessions of one person differ as people do: each has a reference of its own.
+    per_session: ClassVar[bool] = True
 
     def __init__(
         self,

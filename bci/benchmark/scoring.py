@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -94,13 +95,21 @@ def answer_and_adapt(
             decoder.update(window, y[number])
     decoder.rollback()
 
-    def joined(parts: list[Any]) -> Any:
-        return None if any(part is None for part in parts) else np.concatenate(parts)
+    return joined(found)
+
+
+def joined(parts: Sequence[Answers]) -> Answers:
+    """Answers to several parts of a test, one after the other."""
+
+    def all_of(values: list[Any]) -> Any:
+        return None if any(value is None for value in values) else np.concatenate(values)
 
     return Answers(
-        np.concatenate([a.labels for a in found]), joined([a.proba for a in found]),
-        joined([a.ranking for a in found]), found[0].classes,
-    )  # fmt: skip
+        np.concatenate([part.labels for part in parts]),
+        all_of([part.proba for part in parts]),
+        all_of([part.ranking for part in parts]),
+        parts[0].classes,
+    )
 
 
 def score(answers: Answers, y: NDArray[Any], metric: str) -> float:

@@ -160,7 +160,7 @@ def _fitted(
     if settings.adapts is not None:
         return fitted, _adapted(settings, fitted, fold, X, y), took
     if settings.transductive and hasattr(fitted, "adapt"):
-        fitted.adapt(X[fold.test])
+        return fitted, _adapted_at_once(fitted, fold, X), took
     answers = scoring.answer(fitted, X[fold.test])
     if not settings.transductive and not scoring.batch_free(fitted, X[fold.test], answers):
         raise BciError(
@@ -205,6 +205,18 @@ def _adapted(
         decoder, X[fold.test], y[fold.test], fold.sessions[fold.test],
         labels=settings.adapts == "with labels",
     )  # fmt: skip
+
+
+def _adapted_at_once(decoder: Any, fold: Fold, X: Any) -> scoring.Answers:
+    """Answers of a decoder that is shown each test session, or person, whole beforehand."""
+    whose = fold.sessions[fold.test]
+    if not getattr(decoder, "per_session", False):
+        whose = np.zeros_like(whose)
+    parts = []
+    for number in dict.fromkeys(whose.tolist()):
+        part = X[fold.test[whose == number]]
+        parts.append(scoring.answer(decoder.adapt(part), part))
+    return scoring.joined(parts)
 
 
 def _part_epochs(settings: DatasetSettings, part: Part) -> Epochs:

@@ -267,8 +267,8 @@ def train(
     settings = trainable(config, decoder)
     if adapt_to is not None and not hasattr(getattr(settings, "decoder", None), "adapt"):
         raise ConfigError(
-            f"decoder '{settings.kind}' cannot be adapted before it decides, 'source_free' can; "
-            "'recentred' adapts while it decides"
+            f"decoder '{settings.kind}' cannot be adapted to somebody without labels; 'recentred' "
+            "and 'source_free' can"
         )
     if out.exists():  # now, not after the work
         raise ModelError(f"'{out}' exists already; choose another name for the model")

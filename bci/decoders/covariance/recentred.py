@@ -163,6 +163,29 @@ class Recentred(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.whitener_, self.decoder_ = self._trained
         self._begin()
 
+    def adapt(self, X: ArrayLike) -> Self:
+        """Start from the reference of somebody's windows, of which no labels are known.
+
+        What is decided on those windows afterwards is transductive, and must be called so.
+
+        Parameters
+        ----------
+        X : array, shape (n_windows, n_channels, n_times)
+
+        Raises
+        ------
+        ValueError
+            Wrong shape, or values not finite.
+        """
+        check_is_fitted(self, "decoder_")
+        self.rollback()
+        windows = check_windows(X, self.whitener_.shape[1])
+        seen = self.whitener_ @ sample_covariances(windows) @ self.whitener_.T
+        self.whitener_ = whitener_of(oas(seen, windows.shape[2]), self.metric) @ self.whitener_
+        self._n_before = int(np.ceil(1 / self.rate))
+        self._begin()
+        return self
+
     def update(self, window: FloatArray | Moments, label: Any = None) -> bool:
         """Learn from one window that was decided on; say whether it was accepted.
 

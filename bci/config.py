@@ -407,6 +407,13 @@ class Config(Settings):
         if {label: str(code) for label, code in self.events.items()} != wanted:
             told = ", ".join(f"{label}: {cue}" for label, cue in wanted.items())
             raise ValueError(f"'events' must be those of the 'paradigm': {{{told}}}")
+        if isinstance(self.decision, ControlDecision) and graz.idle not in (
+            None, *self.decision.idle
+        ):  # fmt: skip
+            raise ValueError(
+                f"'{graz.idle}' asks for nothing, and would be a command: set decision.idle to "
+                f"[{graz.idle}]"
+            )
         return self
 
     @model_validator(mode="after")
@@ -426,6 +433,13 @@ class Config(Settings):
                 f"window.min_s is {self.window.min_s} s, longer than window.length_s, "
                 f"{self.window.length_s} s"
             )
+        if isinstance(self.decision, ControlDecision) and self.events:
+            unknown = [label for label in self.decision.idle if label not in self.events]
+            if unknown:
+                raise ValueError(
+                    f"decision.idle names '{unknown[0]}', which is no label of 'events': "
+                    f"{', '.join(self.events)}"
+                )
         codes = [str(code) for code in self.events.values()]
         if len(set(codes)) < len(codes):
             raise ValueError(f"two labels of 'events' share one marker code: {', '.join(codes)}")

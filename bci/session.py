@@ -231,7 +231,7 @@ class Session:
         try:
             pipeline.use(*load_decoder(self.config, pipeline.info))
         except UntrainedDecoder as error:
-            if self.config.paradigm is not None:
+            if self.config.paradigm is not None and self.config.paradigm.calibration_runs:
                 log.info("%s; this session trains it after its calibration runs", error)
                 return
             if self.config.recording is None or self.config.api is None:

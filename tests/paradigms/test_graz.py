@@ -86,6 +86,8 @@ def test_a_timetable_that_cannot_be_is_refused(given, said):
         ({"decoder": None}, "trains a 'decoder' of another kind than 'model'"),
         ({"window": {"kind": "marker"}}, "needs window kind 'sliding'"),
         ({"events": {"left": "cue/left"}}, r"\{left: cue/left, right: cue/right, rest: cue/rest\}"),
+        ({"decision": {"kind": "control"}}, r"set decision.idle to \[rest\]"),
+        ({"decision": {"kind": "control", "idle": ["rset"]}}, "'rset', which is no label"),
         ({"source": {"kind": "simulated"}}, "set source.paradigm to 'imagery'"),
     ],
 )
@@ -95,6 +97,7 @@ def test_a_session_that_does_not_fit_its_paradigm_is_refused(changes, said):
         "paradigm": {"kind": "graz"},
         "events": {label: f"cue/{label}" for label in ("left", "right", "rest")},
         "decoder": {"kind": "mdm"},
+        "decision": {"kind": "control", "idle": ["rest"]},
         "recording": {},
     }
     assert Config.model_validate(whole).paradigm == GrazSettings()

@@ -71,6 +71,8 @@ class Recentred(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     classes_ : array of labels, sorted
     decoder_ : estimator
         The fitted decoder.
+    basis_ : array, shape (n_channels, r)
+        Subspace of the training data.
     whitener_ : array, shape (r, n_channels)
         As it stands now; `fit` and `rollback` set it back.
     class_logs_ : array, shape (n_classes, r, r)
@@ -146,7 +148,7 @@ class Recentred(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         references = np.linalg.inv(roots @ roots)
         start = whitener_of((references + references.swapaxes(1, 2)) / 2, self.metric)
         self.typical_distance_ = float(np.median(_length(log_spd(start @ spd @ start))))
-        self.whitener_ = start @ basis.T
+        self.basis_, self.whitener_ = basis, start @ basis.T
         self._n_before = 1 if len(people) > 1 else int(np.ceil(1 / self.rate))
         aligned = own @ basis.T @ windows
         self.decoder_ = clone(self.decoder).fit(aligned, np.asarray(y))
@@ -166,7 +168,8 @@ class Recentred(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def adapt(self, X: ArrayLike) -> Self:
         """Start from the reference of somebody's windows, of which no labels are known.
 
-        What is decided on those windows afterwards is transductive, and must be called so.
+        They are aligned as those of one of the people of the training were. What is decided
+        on them afterwards is transductive, and must be called so.
 
         Parameters
         ----------
@@ -175,13 +178,13 @@ class Recentred(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Raises
         ------
         ValueError
-            Wrong shape, or values not finite.
+            Wrong shape, values not finite, or directions of the training are missing.
         """
         check_is_fitted(self, "decoder_")
         self.rollback()
         windows = check_windows(X, self.whitener_.shape[1])
-        seen = self.whitener_ @ sample_covariances(windows) @ self.whitener_.T
-        self.whitener_ = whitener_of(oas(seen, windows.shape[2]), self.metric) @ self.whitener_
+        spd = oas(self.basis_.T @ sample_covariances(windows) @ self.basis_, windows.shape[2])
+        self.whitener_ = whitener_of(spd, self.metric) @ self.basis_.T
         self._n_before = int(np.ceil(1 / self.rate))
         self._begin()
         return self
@@ -284,6 +287,7 @@ class Recentred(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         whitener, decoder = self._trained
         inner = {f"{INNER}{name}": array for name, array in decoder.state().items()}
         return inner | {
+            "basis": self.basis_,
             "whitener": whitener,
             "class_logs": self.class_logs_,
             "typical_distance": np.array([self.typical_distance_]),
@@ -297,7 +301,8 @@ class Recentred(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.decoder_.restore(
             {k.removeprefix(INNER): v for k, v in state.items() if k.startswith(INNER)}, classes
         )
-        self.whitener_, self.class_logs_ = state["whitener"], state["class_logs"]
+        self.basis_, self.whitener_ = state["basis"], state["whitener"]
+        self.class_logs_ = state["class_logs"]
         self.typical_distance_ = float(state["typical_distance"][0])
         self._n_before = int(state["n_before"][0])
         self._begin()

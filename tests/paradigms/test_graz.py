@@ -87,7 +87,10 @@ def test_a_timetable_that_cannot_be_is_refused(given, said):
         ({"window": {"kind": "marker"}}, "needs window kind 'sliding'"),
         ({"events": {"left": "cue/left"}}, r"\{left: cue/left, right: cue/right, rest: cue/rest\}"),
         ({"decision": {"kind": "control"}}, r"set decision.idle to \[rest\]"),
-        ({"decision": {"kind": "control", "idle": ["rset"]}}, "'rset', which is no label"),
+        (
+            {"decision": {"kind": "control", "idle": ["rest", "rset"]}},
+            "names 'rset', which is no label",
+        ),
         ({"source": {"kind": "simulated"}}, "set source.paradigm to 'imagery'"),
     ],
 )

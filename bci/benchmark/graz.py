@@ -87,6 +87,11 @@ class GrazResult:
                 f"({1 / len(self.labels):.3f}; from {bound} right)"
                 + (f"; in {nothing} nothing was decoded" if nothing else "")
             )
+        else:
+            yield (
+                "feedback: no bar was shown: there was no decoder, or it was not decided on every "
+                "window (decision kind 'control' or 'each')"
+            )
         trials = [trial for run in self.runs for trial in run.trials]
         for label in self.movements:
             of = [trial for trial in trials if trial.asked == label]

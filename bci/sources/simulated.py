@@ -143,6 +143,7 @@ class SimulatedSource:
         self._pending: RawMarker | None = None
         self._paradigm: timetable.Timetable | None = None
         self._ready: Callable[[], bool] = lambda: True
+        self._late = 0  # samples by which the timetable is behind
         self._n_samples: int | None = None
         self._told: deque[tuple[str, float | None]] = deque()
         self._shown: list[RawMarker] = []  # told, and not yet given back
@@ -167,9 +168,9 @@ class SimulatedSource:
     def follow(self, paradigm: timetable.Timetable, ready: Callable[[], bool]) -> None:
         """Do the trials of a session's paradigm instead of its own; to be called before `open`.
 
-        Nothing changes where a client tells the cues. The paradigm is finite. Without a speed
-        the subject waits before a run with feedback until `ready` is true; otherwise runs
-        begin when the timetable says.
+        Nothing changes where a client tells the cues. The paradigm is finite. A run with
+        feedback waits until `ready` is true: without a speed no samples come meanwhile, at
+        one the rest before it lasts longer.
         """
         if self._settings.cues == "own":
             self._paradigm, self._ready = paradigm, ready
@@ -236,10 +237,18 @@ class SimulatedSource:
             and not self._ready()
         )
 
+    def _postpone(self, marker: RawMarker, index: int) -> None:
+        """Show the pending marker at sample `index`, and all that follow so much later."""
+        late = index - (marker.index or 0)
+        self._late += late
+        self._pending = RawMarker(marker.value, marker.t + late / self._settings.sfreq, index)
+        if self._n_samples is not None:
+            self._n_samples += late
+
     def _timed_markers(self) -> Iterator[RawMarker]:
         sfreq = self._settings.sfreq
         for marker in timetable.markers(self._trials()):
-            index = round(marker.t * sfreq)
+            index = round(marker.t * sfreq) + self._late
             yield RawMarker(marker.value, self._start + index / sfreq, index)
 
     def _trials(self) -> Iterator[timetable.Trial]:
@@ -279,6 +288,9 @@ class SimulatedSource:
         assert self._subject is not None
         readings: list[Reading] = []
         while (marker := self._pending) is not None and (marker.index or 0) < stop:
+            if marker.value == timetable.RUN_FEEDBACK and not self._ready():
+                self._postpone(marker, stop)
+                break
             self._subject.see(marker.value, marker.index)
             readings.append(marker)
             self._pending = next(self._markers, None)

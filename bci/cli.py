@@ -26,6 +26,7 @@ from bci.errors import BciError, ConfigError, SourceError
 if TYPE_CHECKING:
     import threading
 
+    from bci.benchmark.graz import GrazResult
     from bci.config import Config
     from bci.logs import TerminalHandler
     from bci.paradigms.frequencies import Flicker
@@ -198,6 +199,15 @@ def _run_session(config: Config, seconds: float | None) -> None:
         log.info("%s", logs.summary(session.status(), time.monotonic() - began))
     if session.error is not None:
         raise session.error
+    if config.paradigm is not None and session.record is not None:
+        from bci.benchmark import graz
+
+        _print_graz(graz.of_run(config, session.record.paths))
+
+
+def _print_graz(result: GrazResult | None) -> None:
+    for line in ["no run with feedback was finished"] if result is None else result.lines():
+        say(line)
 
 
 def _watch(
@@ -261,7 +271,11 @@ def replay(
         return
     settings = _load(config, overrides)
     with _busy("decoding"):
-        replaying.decode(file, settings, chunk=chunk, out=out, report=say)
+        recording, found = replaying.decode(file, settings, chunk=chunk, out=out, report=say)
+    if settings.paradigm is not None:
+        from bci.benchmark import graz
+
+        _print_graz(graz.of_replay(settings, recording, found))
 
 
 def _refuse_unused(mode: str, options: dict[str, Any]) -> None:
@@ -282,9 +296,22 @@ def train(
     from_sample: Annotated[
         int, typer.Option(min=0, help="Leave out markers before this sample.")
     ] = 0,
+    subject: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Whose a recording is: once for each, in their order; else from file names."
+        ),
+    ] = None,
+    adapt_to: Annotated[
+        Path | None,
+        typer.Option(help="A recording of somebody new, for a decoder that adapts without labels."),
+    ] = None,
     overrides: Overrides = None,
 ) -> None:
     """Train the configuration's decoder on labelled recordings; writes a model.
+
+    Recordings of several people make decoders for somebody new, of those kinds that tell
+    people apart: recentred, deep_ssvep, deep_ssvep_ensemble, source_free.
 
     Example: [bold]bci train configs/imagery.yaml run1.xdf run2.xdf --out models/imagery[/bold]
     """
@@ -292,7 +319,10 @@ def train(
     with _busy("training"):
         from bci.calibration.training import train as fit
 
-        fit(settings, recordings, out, decoder=decoder, from_sample=from_sample, report=say)
+        fit(
+            settings, recordings, out, decoder=decoder, from_sample=from_sample,
+            people=subject or (), adapt_to=adapt_to, report=say,
+        )  # fmt: skip
 
 
 @app.command()

@@ -175,6 +175,22 @@ class ThresholdDecision(Settings):
     refractory_s: float = Field(1.0, ge=0, description="seconds of silence after a decision")
 
 
+class ControlDecision(Settings):
+    """Continuous control: every window is answered, and now and then with a command.
+
+    A command is the label whose smoothed probability has stayed above the threshold for
+    the dwell time, while the refractory time after the last command is over. Idle labels
+    are never commands. A window without a command has no label; its reasons say why.
+    """
+
+    kind: Literal["control"] = "control"
+    smoothing: int = Field(5, ge=1, le=1000, description="windows averaged")
+    threshold: float = Field(0.7, gt=0, le=1, description="probability to pass")
+    dwell_s: float = Field(0.5, ge=0, le=60, description="seconds above the threshold")
+    refractory_s: float = Field(2.0, ge=0, le=600, description="seconds without another command")
+    idle: tuple[str, ...] = Field((), description="labels that ask for nothing")
+
+
 class DynamicDecision(Settings):
     """A trial of growing windows ends as soon as the error to expect is the target.
 
@@ -226,7 +242,8 @@ StagePart = Annotated[SerializeAsAny[StageSettings], _part("stage")]
 DecoderPart = Annotated[SerializeAsAny[DecoderSettings], _part("decoder")]
 OutputPart = Annotated[SerializeAsAny[OutputSettings], _part("output")]
 DecisionPart = Annotated[
-    EachDecision | ThresholdDecision | DynamicDecision, Field(discriminator="kind")
+    EachDecision | ThresholdDecision | ControlDecision | DynamicDecision,
+    Field(discriminator="kind"),
 ]
 
 
@@ -249,6 +266,59 @@ class LadderSettings(Settings):
     alpha: float = Field(
         0.05, gt=0, lt=1, description="probability of any hand-over by chance in a session"
     )
+
+
+class GrazSettings(Settings):
+    """A Graz-style imagery session: calibration runs, training, feedback runs.
+
+    Its markers come from whatever shows it: the simulated subject plays the timetable
+    itself, a stimulus program sends them like any others. When the last calibration run
+    has ended, the decoder is trained on all of them.
+    """
+
+    kind: Literal["graz"] = "graz"
+    labels: tuple[str, ...] = Field(
+        ("left", "right"),
+        min_length=1,
+        description="movements to imagine; the simulated subject knows left and right only",
+    )
+    idle: str | None = Field("rest", description="cued as the others, asks for nothing; null: none")
+    calibration_runs: int = Field(3, ge=0, le=100, description="runs without feedback, first")
+    feedback_runs: int = Field(2, ge=0, le=100, description="runs with feedback")
+    trials_per_label: int = Field(10, ge=1, le=1000, description="in one run")
+    fixation_s: float = Field(3.0, ge=0, le=60, description="from the cross to the cue, seconds")
+    beep_s: float = Field(2.0, ge=0, le=60, description="from the cross to the beep, seconds")
+    imagery_s: float = Field(4.0, gt=0, le=60, description="from the cue to the end, seconds")
+    feedback_delay_s: float = Field(0.5, ge=0, le=60, description="from cue to bar, seconds")
+    pause_s: tuple[float, float] = Field(
+        (1.0, 2.0), description="shortest and longest pause after a trial, seconds"
+    )
+    rest_s: float = Field(30.0, ge=0, le=3600, description="between two runs, seconds")
+    seed: int = Field(0, ge=0, description="of the order of cues and of the pauses")
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """All labels that are cued."""
+        return self.labels if self.idle is None else (*self.labels, self.idle)
+
+    @model_validator(mode="after")
+    def _in_order(self) -> GrazSettings:
+        if len(set(self.asked)) < len(self.asked) or len(self.asked) < 2:
+            raise ValueError(
+                "the labels of a paradigm, the idle one among them, must be two or more different "
+                f"ones; found {', '.join(self.asked)}"
+            )
+        if not self.calibration_runs + self.feedback_runs:
+            raise ValueError("a paradigm needs a run: 'calibration_runs' or 'feedback_runs'")
+        low, high = self.pause_s
+        if not 0 <= low <= high:
+            raise ValueError(f"'pause_s' is a shortest and a longest pause; found {low}, {high}")
+        if self.beep_s > self.fixation_s or self.feedback_delay_s >= self.imagery_s:
+            raise ValueError(
+                "the beep comes before the cue ('beep_s' up to 'fixation_s'), and the bar before "
+                "the end of imagery ('feedback_delay_s' below 'imagery_s')"
+            )
+        return self
 
 
 #: Strict: a bare ``on`` or ``yes`` is a truth value in YAML, not the code 1.
@@ -275,6 +345,7 @@ class Config(Settings):
     window: WindowSettings = WindowSettings()
     decoder: DecoderPart | None = None
     ladder: LadderSettings | None = None
+    paradigm: GrazSettings | None = None
     quality: QualityRules = QualityRules()
     decision: DecisionPart = EachDecision()
     outputs: tuple[OutputPart, ...] = ()
@@ -314,6 +385,38 @@ class Config(Settings):
         return self
 
     @model_validator(mode="after")
+    def _paradigm_stands(self) -> Config:
+        graz = self.paradigm
+        if graz is None:
+            return self
+        if self.recording is None:
+            raise ValueError("a 'paradigm' is trained and judged from its recording: add it")
+        if graz.calibration_runs and (self.decoder is None or self.decoder.kind == "model"):
+            raise ValueError(
+                "a 'paradigm' with calibration runs trains a 'decoder' of another kind than "
+                "'model'; for a trained one set paradigm.calibration_runs to 0"
+            )
+        if getattr(self.source, "paradigm", "imagery") != "imagery":
+            raise ValueError(
+                "the simulated subject of a 'paradigm' imagines movements: set source.paradigm to "
+                "'imagery'"
+            )
+        if self.ladder is not None or self.window.kind != "sliding":
+            raise ValueError("a 'paradigm' needs window kind 'sliding', and no 'ladder'")
+        wanted = {label: f"cue/{label}" for label in graz.asked}
+        if {label: str(code) for label, code in self.events.items()} != wanted:
+            told = ", ".join(f"{label}: {cue}" for label, cue in wanted.items())
+            raise ValueError(f"'events' must be those of the 'paradigm': {{{told}}}")
+        if isinstance(self.decision, ControlDecision) and graz.idle not in (
+            None, *self.decision.idle
+        ):  # fmt: skip
+            raise ValueError(
+                f"'{graz.idle}' asks for nothing, and would be a command: set decision.idle to "
+                f"[{graz.idle}]"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _fits_together(self) -> Config:
         if (self.decision.kind == "dynamic") != (self.window.kind == "growing"):
             raise ValueError(
@@ -330,6 +433,13 @@ class Config(Settings):
                 f"window.min_s is {self.window.min_s} s, longer than window.length_s, "
                 f"{self.window.length_s} s"
             )
+        if isinstance(self.decision, ControlDecision) and self.events:
+            unknown = [label for label in self.decision.idle if label not in self.events]
+            if unknown:
+                raise ValueError(
+                    f"decision.idle names '{unknown[0]}', which is no label of 'events': "
+                    f"{', '.join(self.events)}"
+                )
         codes = [str(code) for code in self.events.values()]
         if len(set(codes)) < len(codes):
             raise ValueError(f"two labels of 'events' share one marker code: {', '.join(codes)}")

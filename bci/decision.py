@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
 
-from bci.config import Config, DynamicDecision, ThresholdDecision
+from bci.config import Config, ControlDecision, DynamicDecision, ThresholdDecision
 from bci.decoders.stopping import StoppingRule
-from bci.types import FloatArray, Window
+from bci.types import NO_COMMAND, FloatArray, Quality, Window
 
 log = logging.getLogger(__name__)
 
@@ -49,9 +49,17 @@ class Policy(Protocol):
         """What comes next does not continue what was seen (pause, another decoder)."""
         ...
 
-    def follow(self, rule: StoppingRule | None) -> None:
-        """From here on a decoder decides that has this stopping rule, or none."""
+    def follow(self, rule: StoppingRule | None, classes: Sequence[str] = ()) -> None:
+        """From here on a decoder of these classes decides, with this stopping rule or none."""
         ...
+
+
+def noted(quality: Quality, reason: str | None) -> Quality:
+    """Quality with the reason why there is no label; a missing command speaks against no sample."""
+    if reason is None:
+        return quality
+    ok = quality.ok and reason in NO_COMMAND
+    return replace(quality, ok=ok, reasons=(*quality.reasons, reason))
 
 
 def _refuse() -> Verdict:
@@ -72,7 +80,7 @@ class Each:
     def forget(self) -> None:
         """See `Policy`."""
 
-    def follow(self, rule: StoppingRule | None) -> None:
+    def follow(self, rule: StoppingRule | None, classes: Sequence[str] = ()) -> None:
         """See `Policy`."""
 
 
@@ -111,8 +119,68 @@ class Threshold:
         self._recent.clear()
         self._n_above = 0
 
-    def follow(self, rule: StoppingRule | None) -> None:
+    def follow(self, rule: StoppingRule | None, classes: Sequence[str] = ()) -> None:
         """See `Policy`."""
+
+
+class Control:
+    """Every window is answered; a label is a command, given after its dwell time.
+
+    A window without a command says which of the steps to one it stopped at: "idle"
+    (an idle label is the most probable), "below-threshold", "dwell", "refractory".
+    Its probabilities are smoothed, as those that commands are made from.
+
+    Parameters
+    ----------
+    settings : ControlDecision
+    sfreq : float
+        Of the raw stream, Hz.
+    """
+
+    def __init__(self, settings: ControlDecision, sfreq: float) -> None:
+        self.settings = settings
+        self._recent: deque[Proba] = deque(maxlen=settings.smoothing)
+        self._dwell, self._refractory = (
+            round(seconds * sfreq) for seconds in (settings.dwell_s, settings.refractory_s)
+        )
+        self._idle: frozenset[int] = frozenset()
+        self._free_from = -1  # sample from which on a command may come again
+        self._candidate, self._since = -1, 0
+
+    def decide(self, window: Window, proba: Proba) -> Verdict | None:
+        """See `Policy`."""
+        self._recent.append(proba)
+        smooth = np.mean(self._recent, axis=0)
+        best = int(np.argmax(smooth))
+        if reason := self._why_not(window, best, float(smooth[best])):
+            return Verdict(None, smooth, reason)
+        self._free_from = window.last + self._refractory
+        self._candidate = -1
+        return Verdict(best, smooth)
+
+    def _why_not(self, window: Window, best: int, p: float) -> str | None:
+        if best in self._idle or p < self.settings.threshold:
+            self._candidate = -1
+            return "idle" if best in self._idle else "below-threshold"
+        if best != self._candidate:
+            self._candidate, self._since = best, window.last
+        if window.last - self._since < self._dwell:
+            return "dwell"
+        return "refractory" if window.last < self._free_from else None
+
+    def abstain(self, window: Window) -> Verdict | None:
+        """See `Policy`."""
+        self.forget()
+        return _refuse()
+
+    def forget(self) -> None:
+        """See `Policy`; the refractory time goes on."""
+        self._recent.clear()
+        self._candidate = -1
+
+    def follow(self, rule: StoppingRule | None, classes: Sequence[str] = ()) -> None:
+        """See `Policy`."""
+        self._idle = frozenset(k for k, c in enumerate(classes) if c in self.settings.idle)
 
 
 class Dynamic:
@@ -145,7 +213,7 @@ class Dynamic:
     def forget(self) -> None:
         """See `Policy`."""
 
-    def follow(self, rule: StoppingRule | None) -> None:
+    def follow(self, rule: StoppingRule | None, classes: Sequence[str] = ()) -> None:
         """See `Policy`; a rule for another target error is not followed, and the log says so."""
         asked = self.settings.target_error
         if rule is not None and rule.target_error != asked:
@@ -173,6 +241,7 @@ def build_policy(config: Config, sfreq: float) -> Policy:
     makers: Mapping[str, Callable[[Any], Policy]] = {
         "each": lambda settings: Each(),
         "threshold": lambda settings: Threshold(settings, sfreq),
+        "control": lambda settings: Control(settings, sfreq),
         "dynamic": Dynamic,
     }
     return makers[config.decision.kind](config.decision)

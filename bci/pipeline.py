@@ -19,9 +19,10 @@ from typing import Any
 
 import numpy as np
 
+from bci.bar import FeedbackBar
 from bci.channels import ChannelAdapter
 from bci.config import Config
-from bci.decision import Policy, Verdict, build_policy
+from bci.decision import Policy, Verdict, build_policy, noted
 from bci.decoders import AdaptiveDecoder, Decoder, MomentsDecoder
 from bci.decoders.learner import Learner
 from bci.decoders.stopping import StoppingRule
@@ -96,6 +97,7 @@ class Pipeline:
             config.window, config.quality, self.info.sfreq, self.info.n_channels, self.ratio
         )
         self._policy: Policy = build_policy(config, info.sfreq)
+        self._bar = FeedbackBar(config.labels)
         self._openers = set(config.window.markers or config.labels)
         self.position = 0
         self.paused = False
@@ -137,7 +139,7 @@ class Pipeline:
         self.cutter.embedding = getattr(decoder, "embedding", (1, 1))
         self.classes = () if decoder is None else tuple(str(c) for c in decoder.classes_)
         self._policy.forget()
-        self._policy.follow(stopping)
+        self._policy.follow(stopping, self.classes)
 
     # --- events ------------------------------------------------------------------------------
 
@@ -202,6 +204,7 @@ class Pipeline:
 
     def _apply(self, event: Event) -> Iterator[Window]:
         if isinstance(event, Marker):
+            self._bar.see(event.value)
             if event.value in self._openers and self.cutter.kind != "sliding":
                 self.cutter.open_trial(event)
                 yield from self.cutter.due()
@@ -273,7 +276,7 @@ class Pipeline:
                 proba = self._probabilities(window)
             except Exception as error:  # of any decoder, also one from another package
                 self._count_error(f"on samples {window.first} to {window.last}", error)
-                window = _refused(window, "decoder-error")
+                window = replace(window, quality=noted(window.quality, "decoder-error"))
         if proba is None:
             verdict = self._policy.abstain(window)
         else:
@@ -329,7 +332,7 @@ class Pipeline:
 
     def _word(self, window: Window, verdict: Verdict) -> Decision:
         if verdict.reason is not None:
-            window = _refused(window, verdict.reason)
+            window = replace(window, quality=noted(window.quality, verdict.reason))
         self.cutter.close_trial(window.marker)
         proba = (
             {}
@@ -347,6 +350,7 @@ class Pipeline:
             delay_s=self.delay_s,
             marker=window.marker.value if window.marker else None,
             forced=verdict.forced,
+            bar=self._bar.move(proba),
         )
         self._seq += 1
         return decision
@@ -359,8 +363,3 @@ def _part(chunk: Chunk, start: int, stop: int) -> Chunk:
     data = chunk.data[start - chunk.start : stop - chunk.start]
     clipped = (replace(f, start=max(f.start, start), stop=min(f.stop, stop)) for f in chunk.flags)
     return Chunk(start, data, tuple(f for f in clipped if f.start < f.stop))
-
-
-def _refused(window: Window, reason: str) -> Window:
-    quality = replace(window.quality, ok=False, reasons=(*window.quality.reasons, reason))
-    return replace(window, quality=quality)

@@ -119,8 +119,8 @@ def _around(trials: list[Opened], onset: float) -> list[Opened]:
 
 def decode(
     path: Path, config: Config, *, chunk: int | None, out: Path | None, report: Report
-) -> None:
-    """Decode the recording at `path`, write its decisions to `out`, and report."""
+) -> tuple[Recording, list[Decision]]:
+    """Decode the recording at `path`, write its decisions to `out`, and report; return both."""
     if out is not None:
         _can_be_written(out)
     recording = _load(path, report)
@@ -136,7 +136,7 @@ def decode(
         f"decoded {seconds:.1f} s of {info.n_channels} channels at {info.sfreq:g} Hz in "
         f"{took:.2f} s, {seconds / took:.0f} times real time"
     )
-    abstained = [d for d in found if d.label is None]
+    abstained = [d for d in found if d.abstained]
     report(f"{len(found)} decisions, {len(abstained)} of them abstentions{_reasons(abstained)}")
     if not found:
         report(_why_none(recording, config))
@@ -146,6 +146,7 @@ def decode(
         report(str(judged))
     if out is not None:
         report(f"wrote {out}")
+    return recording, found
 
 
 def _load(path: Path, report: Report) -> Recording:

@@ -5,6 +5,7 @@
     decode thread   pushes events into the pipeline, publishes decisions
     recorder        writes the recording                         (`bci.recording`)
     ladder          waits for comparisons of decoders            (`bci.calibration`)
+    paradigm        waits for the training after calibration runs
     outputs         one thread each, behind bounded queues       (`bci.outputs.queue`)
     API             HTTP and WebSocket                           (`bci.api`)
 
@@ -29,6 +30,7 @@ from threadpoolctl import threadpool_limits
 from bci import __version__
 from bci.acquisition import StreamReader
 from bci.calibration.climber import Climber
+from bci.calibration.conductor import Conductor
 from bci.calibration.worker import TrainingWorker
 from bci.clock import now
 from bci.config import Config, dump
@@ -36,9 +38,11 @@ from bci.decoders.artifact import ModelSettings, load_decoder
 from bci.errors import BciError, ConfigError, RecordingError, UntrainedDecoder
 from bci.inbox import Inbox, Item
 from bci.outputs.queue import OutputWorker
+from bci.paradigms.graz import GrazTimetable
 from bci.pipeline import Pipeline
 from bci.recording.run import RunRecorder
 from bci.ring import RingBuffer
+from bci.sources import Source
 from bci.sources.markers import LSLMarkers
 from bci.telemetry import Telemetry
 from bci.types import (
@@ -85,8 +89,9 @@ class Session:
         self.done = threading.Event()
         #: Times real speed at which a recording or simulation runs; None: without a pace.
         self._speed: float | None = getattr(config.source, "speed", 1.0)
+        self._conductor: Conductor | None = None
         self._reader = StreamReader(
-            config.source.build(),
+            self._source(),
             config.markers,
             lambda info: Inbox(max(1, round(BACKLOG_S * info.sfreq))),
             on_jump=lambda jump: self.telemetry.count_jump(),
@@ -107,6 +112,16 @@ class Session:
         self._n_skipped_seen = 0
         self._told_trouble: str | None = None
 
+    def _source(self) -> Source:
+        """The source; one that can show the session's paradigm does."""
+        source: Any = self.config.source.build()
+        if self.config.paradigm is not None and hasattr(source, "follow"):
+            source.follow(
+                GrazTimetable(self.config.paradigm),
+                lambda: self._conductor is not None and self._conductor.ready.is_set(),
+            )
+        return cast(Source, source)
+
     # --- life ----------------------------------------------------------------------------------
 
     def start(self) -> None:
@@ -124,6 +139,7 @@ class Session:
             self._open_pipeline(info)
             self._open_record(info)
             self._open_ladder()
+            self._open_paradigm()
             self._open_outputs()
             if self._marker_inlet is not None:
                 self._markers_opened.result(OPEN_TIMEOUT_S)
@@ -136,6 +152,8 @@ class Session:
         self._thread("decode", self._decode)
         if self._climber is not None:
             self._thread("ladder", self._climb)
+        if self._conductor is not None:
+            self._thread("paradigm", self._conduct)
         self._reader.go.set()
 
     def wait(self, timeout_s: float | None = None) -> bool:
@@ -157,6 +175,8 @@ class Session:
         self._stopping.set()
         if self._climber is not None:
             self._climber.cancel()
+        if self._conductor is not None:
+            self._conductor.cancel()
         self._reader.stop()
         for thread in self._threads:
             thread.join(JOIN_TIMEOUT_S)
@@ -211,6 +231,9 @@ class Session:
         try:
             pipeline.use(*load_decoder(self.config, pipeline.info))
         except UntrainedDecoder as error:
+            if self.config.paradigm is not None and self.config.paradigm.calibration_runs:
+                log.info("%s; this session trains it after its calibration runs", error)
+                return
             if self.config.recording is None or self.config.api is None:
                 raise
             log.warning(
@@ -240,6 +263,10 @@ class Session:
                 f"'{self.config.decoder and self.config.decoder.kind}' does"
             )
         self._climber = Climber(self.config, self._pipeline, self._record)
+
+    def _open_paradigm(self) -> None:
+        if self.config.paradigm is not None and self._record is not None:
+            self._conductor = Conductor(self.config.paradigm, self._record)
 
     def _open_outputs(self) -> None:
         labels = self._pipeline.classes or tuple(self.config.events)
@@ -308,6 +335,11 @@ class Session:
         while not self._stopping.is_set():
             self._climber.look_when_due(0.1)
 
+    def _conduct(self) -> None:
+        assert self._conductor is not None
+        while not self._stopping.is_set():
+            self._conductor.train_when_due(0.1, self.swap_decoder)
+
     def _fail(self, error: BciError) -> None:
         log.error("%s", error)
         self.error = error
@@ -343,6 +375,8 @@ class Session:
                 self._push(swap, arrived)
             self._climber.see(marker)
         self._push(marker, arrived)
+        if self._conductor is not None:
+            self._conductor.see(marker.value)
 
     def _place_early_markers(self, arrived: float) -> None:
         early, self._early = self._early, []
@@ -370,9 +404,10 @@ class Session:
             self._api.publish(decision)
         if self._record is not None:
             self._record.decision(decision)
-        self._last_label = decision.label
+        if decision.label is not None or decision.abstained:
+            self._last_label = decision.label
         self.telemetry.observe_decision(
-            decision.latency_ms, decision.label, decision.quality.reasons
+            decision.latency_ms, abstained=decision.abstained, reasons=decision.quality.reasons
         )
 
     def _count_skipped(self, inbox: Inbox) -> None:
@@ -445,6 +480,7 @@ class Session:
             },
             "paused": pipeline.paused,
             "calibration": None if self._trainer is None else self._trainer.status(),
+            "paradigm": None if self._conductor is None else self._conductor.status(),
             "ladder": None if self._climber is None else self._climber.status(),
             "recording": None if self._record is None else self._record.status(),
             "outputs": [

@@ -92,12 +92,12 @@ class Telemetry:
         self._process = psutil.Process()
 
     def observe_decision(
-        self, latency_ms: float | None, label: str | None, reasons: Sequence[str] = ()
+        self, latency_ms: float | None, *, abstained: bool, reasons: Sequence[str] = ()
     ) -> None:
-        """Count a decision; with `label` None an abstention, once under each of its `reasons`."""
+        """Count a decision; an abstention also under each of its `reasons`."""
         with self._lock:
             self._n_decisions += 1
-            if label is None:
+            if abstained:
                 self._n_abstentions += 1
                 for reason in reasons or ("undecided",):
                     self._reasons[reason] += 1

@@ -17,7 +17,7 @@ The records, in the order of the data's way::
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from enum import Enum
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Literal
@@ -323,6 +323,19 @@ class Scores:
     proba: Mapping[str, float]
 
 
+#: Why continuous control gives no command for a window that was decoded.
+NO_COMMAND = frozenset({"idle", "below-threshold", "dwell", "refractory"})
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """A feedback bar: from -1 to 1 (`value`) towards the cued label; `held`: it stood still."""
+
+    towards: str
+    value: float
+    held: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Decision:
     """What the engine says, and on what it rests.
@@ -334,7 +347,7 @@ class Decision:
     first, last : int
         First and last raw sample that it rests on.
     label : str or None
-        None: the decoder abstained; `quality` says why.
+        None: the decoder abstained, or gave no command (`NO_COMMAND`); `quality` says why.
     proba : mapping of str to float
         Empty where nothing was decoded.
     quality : Quality
@@ -346,6 +359,8 @@ class Decision:
         Value of the marker that opened the window.
     forced : bool
         True: taken at the longest window without reaching the target error.
+    bar : Bar or None
+        Where the feedback bar stands now; None: none is shown.
     t_first, t_last, t_decision, latency_ms : float or None
         Added by a live session: fitted times of the evidence, the time of
         publication, and milliseconds from the arrival of the last sample to it.
@@ -361,10 +376,16 @@ class Decision:
     delay_s: float = 0.0
     marker: str | None = None
     forced: bool = False
+    bar: Bar | None = None
     t_first: float | None = None
     t_last: float | None = None
     t_decision: float | None = None
     latency_ms: float | None = None
+
+    @property
+    def abstained(self) -> bool:
+        """Whether the decoder refused to decide; a window without a command is no abstention."""
+        return self.label is None and NO_COMMAND.isdisjoint(self.quality.reasons)
 
     def to_json(self) -> dict[str, Any]:
         """The decision on the wire; documented in the README, versioned by `schema`."""
@@ -388,6 +409,7 @@ class Decision:
             "delay_s": self.delay_s,
             "marker": self.marker,
             "forced": self.forced,
+            "bar": None if self.bar is None else asdict(self.bar),
             "model": self.model,
         }
 

@@ -39,7 +39,7 @@ def test_nothing_seen_yet(telemetry):
 def test_percentiles_are_those_of_the_newest(telemetry, n):
     latencies = np.random.default_rng(n).lognormal(0.5, 1.0, n)
     for latency in latencies:
-        telemetry.observe_decision(latency, "A")
+        telemetry.observe_decision(latency, abstained=False)
     kept = np.sort(latencies[-N_KEPT:])
     # the smallest value that at least this share of the values does not exceed
     expected = {
@@ -55,7 +55,7 @@ def test_percentiles_are_those_of_the_newest(telemetry, n):
 def test_memory_does_not_grow(telemetry):
     def observe(n):
         for _ in range(n):
-            telemetry.observe_decision(2.0, None, ("gap",))
+            telemetry.observe_decision(2.0, abstained=True, reasons=("gap",))
             telemetry.observe_push(20, 1000.0, 1e-4)
 
     observe(N_KEPT)
@@ -65,10 +65,10 @@ def test_memory_does_not_grow(telemetry):
 
 
 def test_abstentions_by_reason(telemetry):
-    telemetry.observe_decision(2.0, "A", ("noisy",))  # decided all the same
-    telemetry.observe_decision(2.0, None, ("amplitude", "gap"))
-    telemetry.observe_decision(None, None, ("gap",))
-    telemetry.observe_decision(2.0, None)
+    telemetry.observe_decision(2.0, abstained=False, reasons=("noisy",))  # decided all the same
+    telemetry.observe_decision(2.0, abstained=True, reasons=("amplitude", "gap"))
+    telemetry.observe_decision(None, abstained=True, reasons=("gap",))
+    telemetry.observe_decision(2.0, abstained=True)
     snapshot = telemetry.snapshot()
     assert (snapshot["decisions"], snapshot["abstentions"]) == (4, 3)
     assert snapshot["abstention_reasons"] == {"amplitude": 1, "gap": 2, "undecided": 1}
@@ -113,7 +113,7 @@ def test_an_empty_push_and_no_hop(telemetry):
 def test_counts_from_many_threads_are_exact(telemetry):
     def work():
         for _ in range(2000):
-            telemetry.observe_decision(1.5, None, ("gap",))
+            telemetry.observe_decision(1.5, abstained=True, reasons=("gap",))
             telemetry.observe_push(20, 1000.0, 1e-4)
             telemetry.count_drops("osc", 3)
             telemetry.count_gap()
@@ -136,8 +136,8 @@ def test_counts_from_many_threads_are_exact(telemetry):
 def test_prometheus_says_the_same(telemetry):
     latencies = [0.5, 1.0, 1.01, 4.0, 9000.0]
     for latency in latencies:
-        telemetry.observe_decision(latency, "A")
-    telemetry.observe_decision(2.0, None, ('quote " and \n line',))
+        telemetry.observe_decision(latency, abstained=False)
+    telemetry.observe_decision(2.0, abstained=True, reasons=('quote " and \n line',))
     telemetry.observe_push(1234, 1000.0, 0.1)
     telemetry.count_drops("api/decisions", 7)
     telemetry.count_gap()
@@ -170,8 +170,8 @@ def test_prometheus_says_the_same(telemetry):
 @pytest.mark.timing
 def test_an_observation_costs_microseconds(telemetry):
     for name, observe in {
-        "decision": lambda: telemetry.observe_decision(2.1, "A"),
-        "abstention": lambda: telemetry.observe_decision(2.1, None, ("gap",)),
+        "decision": lambda: telemetry.observe_decision(2.1, abstained=False),
+        "abstention": lambda: telemetry.observe_decision(2.1, abstained=True, reasons=("gap",)),
         "push": lambda: telemetry.observe_push(20, 1000.0, 1e-4),
         "drop": lambda: telemetry.count_drops("osc"),
     }.items():

@@ -26,7 +26,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
     BeforeValidator,
@@ -76,12 +76,32 @@ class PipelineSettings(Settings):
     transductive: bool = Field(
         False, description="it adapts to the (unlabelled) test windows, taken together"
     )
+    adapts: Literal["without labels", "with labels"] | None = Field(
+        None,
+        description="it learns from each test window after its answer, in order of time, without "
+        "or with its label; every test session starts as training left it. null: it does not",
+    )
     only: list[str] | None = Field(
         None, description="names of data sets or paradigms that it is meant for; null: all"
     )
 
+    @property
+    def seen(self) -> str:
+        """What it sees of the test beyond the window that it answers; "": nothing."""
+        if self.adapts is not None:
+            after = (
+                ", labels after each decision" if self.adapts == "with labels" else ", no labels"
+            )
+            return f"adapts{after}"
+        return "transductive" if self.transductive else ""
+
     @model_validator(mode="after")
     def _one_of_both(self) -> PipelineSettings:
+        if self.adapts is not None and (self.decoder is None or self.transductive):
+            raise ValueError(
+                "'adapts' is for a decoder that learns window by window, such as {kind: "
+                "recentred}; it goes neither with 'steps' nor with 'transductive'"
+            )
         if (self.decoder is None) == (not self.steps):
             raise ValueError("needs either a decoder ('kind' or 'decoder') or 'steps'")
         if self.decoder is not None and "kind" not in self.decoder:

@@ -33,7 +33,8 @@ It is called carried over when its window reaches into a trial, and late when it
 that trial asked for. Idle time is all time \
 outside trials from the end of the first window on. No activation, an idle label or an \
 abstention is right there.
-6. A decision without a label is an abstention, counted by its reasons; it neither hits nor errs.
+6. A decision without a label is an abstention, counted by its reasons; it neither hits nor errs. \
+A window of continuous control that gave no command counts as an idle label.
 7. Time to decision goes from the marker to the end of the last sample of the evidence of the \
 first activation, right or wrong; computing time is reported apart.
 8. ITR is Wolpaw's at the accuracy of rule 3 with M = {n_classes}, the number of labels that are \
@@ -241,8 +242,12 @@ def match(
     """
     place = _Places(found)
     located = [(decision, place.at(decision.last)) for decision in decisions]
-    abstained = [d for d, _ in located if d.label is None]
-    idle = [span for d, span in located if d.label is not None and d.label in idle_labels]
+    abstained = [d for d, _ in located if d.abstained]
+    idle = [
+        span
+        for d, span in located
+        if not d.abstained and (d.label is None or d.label in idle_labels)
+    ]
     activations = [
         (d, span) for d, span in located if d.label is not None and d.label not in idle_labels
     ]

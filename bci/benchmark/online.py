@@ -17,6 +17,7 @@ from bci.benchmark.store import Row
 from bci.benchmark.task import Task, Unit, row
 from bci.calibration import training
 from bci.config import Config
+from bci.decoders import AdaptiveDecoder
 from bci.errors import BciError, ConfigError
 from bci.pipeline import Pipeline
 
@@ -77,6 +78,11 @@ def rows(task: Task, unit: Unit) -> Iterator[Row]:
         raise BciError(f"session {unit.session} of subject {unit.subject} is not there any more")
     others = _others(of_subject, tested)
     decoder, n_train, minutes = _decoder(task, settings, evaluation, tested[0], others)
+    if isinstance(decoder, AdaptiveDecoder) != (settings.adapts == "without labels"):
+        raise BciError(
+            "a decoder that learns window by window does so live, without labels: 'adapts: "
+            "without labels' says so, and is for no other decoder"
+        )
     live = [session_config(evaluation, session) for session in tested]
     threshold = None
     if evaluation.threshold == "auto":

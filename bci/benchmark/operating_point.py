@@ -16,8 +16,8 @@ import numpy as np
 from bci.benchmark.data import ContinuousSession
 from bci.benchmark.matching import Rules
 from bci.benchmark.pseudo_online import PseudoOnlineResult, first_window, judge, pool, run
-from bci.config import Config, EachDecision, ThresholdDecision
-from bci.decision import build_policy
+from bci.config import Config, ControlDecision, EachDecision, ThresholdDecision
+from bci.decision import build_policy, noted
 from bci.decoders import Decoder
 from bci.errors import ConfigError
 from bci.pipeline import Pipeline
@@ -48,6 +48,7 @@ def decode(session: ContinuousSession, config: Config, decoder: Decoder) -> Deco
 def decide(decoded: Decoded, config: Config) -> Iterator[Decision]:
     """The decisions that a pipeline with `config.decision` would have made of these windows."""
     policy = build_policy(config, decoded.session.recording.info.sfreq)
+    policy.follow(None, decoded.classes)
     seq = 0
     for each in decoded.windows:
         window = Window(0, 0, each.first, each.last, None, each.quality)
@@ -61,7 +62,10 @@ def decide(decoded: Decoded, config: Config) -> Iterator[Decision]:
         label = None if verdict.index is None else decoded.classes[verdict.index]
         smooth = {} if verdict.proba is None else verdict.proba.tolist()
         proba_of = dict(zip(decoded.classes, smooth, strict=True)) if smooth else {}
-        yield replace(each, seq=seq, label=label, proba=proba_of, forced=verdict.forced)
+        yield replace(
+            each, seq=seq, label=label, proba=proba_of, forced=verdict.forced,
+            quality=noted(each.quality, verdict.reason),
+        )  # fmt: skip
         seq += 1
 
 
@@ -71,11 +75,11 @@ def with_threshold(config: Config, threshold: float) -> Config:
     Raises
     ------
     ConfigError
-        Its decision is not of kind 'threshold'.
+        Its decision is of neither kind 'threshold' nor 'control'.
     """
-    if not isinstance(config.decision, ThresholdDecision):
+    if not isinstance(config.decision, ThresholdDecision | ControlDecision):
         raise ConfigError(
-            "a threshold can be chosen only for decision kind 'threshold', found "
+            "a threshold can be chosen only for decision kind 'threshold' or 'control', found "
             f"'{config.decision.kind}'"
         )
     decision = config.decision.model_copy(update={"threshold": threshold})

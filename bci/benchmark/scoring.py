@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +20,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
 
 from bci.benchmark.trials import Indices, stratified
+from bci.decoders.subjects import fit_to
 from bci.types import FloatArray
 
 #: Folds of the search for hyper-parameters.
@@ -69,6 +71,47 @@ def answer(estimator: Any, X: Any) -> Answers:
     return Answers(np.asarray(last.predict(X)), proba, ranking, classes)
 
 
+def answer_and_adapt(
+    decoder: Any, X: FloatArray, y: NDArray[Any], sessions: Indices, *, labels: bool
+) -> Answers:
+    """Ask an adaptive decoder window by window, and let it learn from each after its answer.
+
+    Parameters
+    ----------
+    decoder : AdaptiveDecoder
+    X, y : arrays
+        The test, in order of time within each session.
+    sessions : array of int, shape (n_windows,)
+        Each starts with the decoder as training left it.
+    labels : bool
+        Each label is told after its answer; else it learns without.
+    """
+    found = []
+    for number, window in enumerate(X):
+        if number == 0 or sessions[number] != sessions[number - 1]:
+            decoder.rollback()
+        found.append(answer(decoder, window[np.newaxis]))
+        if decoder.update(window) and labels:
+            decoder.update(window, y[number])
+    decoder.rollback()
+
+    return joined(found)
+
+
+def joined(parts: Sequence[Answers]) -> Answers:
+    """Answers to several parts of a test, one after the other."""
+
+    def all_of(values: list[Any]) -> Any:
+        return None if any(value is None for value in values) else np.concatenate(values)
+
+    return Answers(
+        np.concatenate([part.labels for part in parts]),
+        all_of([part.proba for part in parts]),
+        all_of([part.ranking for part in parts]),
+        parts[0].classes,
+    )
+
+
 def score(answers: Answers, y: NDArray[Any], metric: str) -> float:
     """Score answers.
 
@@ -95,6 +138,7 @@ def fit(
     *,
     metric: str,
     seed: int,
+    subjects: NDArray[Any] | None = None,
 ) -> Any:
     """Fit, after a search of the grid inside these data where there is one.
 
@@ -111,14 +155,17 @@ def fit(
         Epochs of one trial stay on one side of the inner folds as well.
     metric : "roc_auc" or "accuracy"
     seed : int
+    subjects : array of str or None
+        Whose each epoch is, for an estimator that asks.
     """
     if not grid:
-        return estimator.fit(X, y)
+        return fit_to(estimator, X, y, subjects)
     fullest = max(len(np.unique(trials[y == label])) for label in np.unique(y))
     if fullest < 2:
         raise ValueError("a search of hyper-parameters needs two training trials of a class")
     inner = stratified(y, trials, min(N_INNER_FOLDS, fullest), seed)
-    return GridSearchCV(estimator, grid, cv=inner, scoring=metric, error_score="raise").fit(X, y)
+    search = GridSearchCV(estimator, grid, cv=inner, scoring=metric, error_score="raise")
+    return search.fit(X, y) if subjects is None else search.fit(X, y, subjects=subjects)
 
 
 def batch_free(estimator: Any, X: Any, together: Answers) -> bool:

@@ -95,6 +95,7 @@ def row(task: Task, unit: Unit, **more: Any) -> Row:
         "n_train": 0,
         "minutes_train": float("nan"),
         "transductive": task.pipelines[unit.pipeline].transductive,
+        "seen": task.pipelines[unit.pipeline].seen,
         "predict_ms_p50": float("nan"),
         "predict_ms_p99": float("nan"),
         "details": "{}",

@@ -27,6 +27,8 @@ from bci.benchmark.memory import FitMemory, Recent
 from bci.benchmark.pipelines import Context
 from bci.benchmark.store import Damaged, Row, Store
 from bci.benchmark.task import Task, Unit, metric_of, row
+from bci.decoders import AdaptiveDecoder
+from bci.decoders.subjects import subjects_for
 from bci.errors import BciError
 from bci.types import FloatArray, StreamInfo
 
@@ -150,11 +152,15 @@ def _fitted(
     if len(fold.train):
         fitted = scoring.fit(
             fitted, settings.grid, X[fold.train], y[fold.train], fold.trials[fold.train],
-            metric=metric, seed=context.seed,
+            metric=metric, seed=context.seed, subjects=_subjects(fitted, fold),
         )  # fmt: skip
     elif not hasattr(fitted, "classes_"):
         raise BciError("it must be trained, and this evaluation trains nothing")
     took = time.perf_counter() - start
+    if settings.adapts is not None:
+        return fitted, _adapted(settings, fitted, fold, X, y), took
+    if settings.transductive and hasattr(fitted, "adapt"):
+        return fitted, _adapted_at_once(fitted, fold, X), took
     answers = scoring.answer(fitted, X[fold.test])
     if not settings.transductive and not scoring.batch_free(fitted, X[fold.test], answers):
         raise BciError(
@@ -162,6 +168,55 @@ def _fitted(
             "test; set 'transductive: true' for the pipeline"
         )
     return fitted, answers, took
+
+
+def _subjects(estimator: Any, fold: Fold) -> NDArray[np.str_] | None:
+    """Whose the epochs of the training are, for an estimator that asks."""
+    whose = fold.sessions[fold.train]
+    people, sessions = (
+        np.array([getattr(part, name) for part in fold.parts])[whose]
+        for name in ("subject", "session")
+    )
+    return subjects_for(estimator, people, sessions)
+
+
+def _adapted(
+    settings: PipelineSettings, fitted: Any, fold: Fold, X: Any, y: NDArray[Any]
+) -> scoring.Answers:
+    """Answers of a decoder that learns from the test as it goes.
+
+    Raises
+    ------
+    BciError
+        The decoder doesn't learn window by window, or the test is not of whole sessions.
+    """
+    decoder = getattr(fitted, "best_estimator_", fitted)
+    if not isinstance(decoder, AdaptiveDecoder):
+        raise BciError(
+            "'adapts' is set, but it does not learn window by window; {kind: recentred} does"
+        )
+    tested = np.unique(fold.sessions[fold.test])
+    if np.isin(fold.sessions, tested).sum() != len(fold.test):
+        raise BciError(
+            "it adapts in order of time, which needs whole sessions to test: cross_session, "
+            "cross_subject or transfer"
+        )
+    return scoring.answer_and_adapt(
+        decoder, X[fold.test], y[fold.test], fold.sessions[fold.test],
+        labels=settings.adapts == "with labels",
+    )  # fmt: skip
+
+
+def _adapted_at_once(decoder: Any, fold: Fold, X: Any) -> scoring.Answers:
+    """Answers of a decoder that is shown each test session, or person, whole beforehand."""
+    whose = fold.sessions[fold.test]
+    if not getattr(decoder, "per_session", False):
+        whose = np.zeros_like(whose)
+    parts = []
+    for number in dict.fromkeys(whose.tolist()):
+        part = X[fold.test[whose == number]]
+        parts.append(scoring.answer(decoder.adapt(part), part))
+    return scoring.joined(parts)
 
 
 def _part_epochs(settings: DatasetSettings, part: Part) -> Epochs:

@@ -20,13 +20,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bci.calibration.training import marked_windows
-from bci.config import Config, EachDecision
+from bci.calibration.training import cutting, marked_windows
+from bci.config import Config
 from bci.decoders.manifest import describe_processing
 from bci.errors import ConfigError
 from bci.eventlog import LoggedEvent
 from bci.paradigms.cues import labelled
-from bci.pipeline import Pipeline
 from bci.sources.files import Recording
 from bci.types import Feedback, FloatArray, StreamInfo
 
@@ -124,11 +123,8 @@ def gather(
     """
     if config.window.kind == "sliding":
         raise ConfigError("selections open at markers, but 'window.kind' is 'sliding'")
-    window = config.window.model_copy(update={"kind": "marker"})
-    pipeline = Pipeline(
-        config.model_copy(update={"window": window, "decision": EachDecision(), "decoder": None}),
-        recording.info,
-    )
+    pipeline = cutting(config, recording)
+    window = pipeline.config.window
     openers = set(window.markers or config.labels)
     markers = [(m.index or 0, m.value) for m in recording.markers]
     cues = {(o.onset, o.value): o.label for o in labelled(markers, config.labels, openers)}

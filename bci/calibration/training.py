@@ -18,18 +18,20 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 from sklearn.base import clone
-from sklearn.model_selection import StratifiedKFold
 
 from bci import registry
+from bci.calibration import held_out
 from bci.calibration.stopping import cross_validated, fit_stopping, in_words, n_folds
 from bci.config import Config, DecoderSettings, DynamicDecision, EachDecision, WindowSettings
 from bci.decoders.artifact import Manifest, save
-from bci.decoders.manifest import Score, describe_processing, training_hash
+from bci.decoders.manifest import describe_processing, training_hash
+from bci.decoders.subjects import fit_to, subjects_for
 from bci.errors import ConfigError, ModelError
-from bci.metrics import accuracy_interval, chance_bound
+from bci.metrics import chance_bound
 from bci.paradigms.cues import labelled
 from bci.pipeline import Pipeline
 from bci.playback import events
+from bci.recording.layout import parse
 from bci.sources.files import Recording, load_recording
 from bci.types import FloatArray, StreamInfo, Window
 from bci.windows import look_lengths
@@ -51,6 +53,8 @@ class LabelledWindows:
         Labelled windows left out for their quality.
     n_unlabelled : int
         Windows left out because nobody said what was asked.
+    people, sessions : array of str, shape (n_windows,), or None
+        Whose each window is, and of which session of that person; None: all are one's.
     """
 
     X: FloatArray
@@ -59,6 +63,13 @@ class LabelledWindows:
     processing: tuple[dict[str, Any], ...]
     n_rejected: int
     n_unlabelled: int = 0
+    people: Any = None
+    sessions: Any = None
+
+    def of(self, person: str, session: str) -> LabelledWindows:
+        """The same windows, with whose they are."""
+        n = len(self.y)
+        return replace(self, people=np.full(n, person), sessions=np.full(n, session))
 
 
 def collect(config: Config, recording: Recording, from_sample: int = 0) -> LabelledWindows:
@@ -76,11 +87,8 @@ def collect(config: Config, recording: Recording, from_sample: int = 0) -> Label
     labels = config.labels
     if not labels:
         raise ConfigError("training needs labels: map them to marker codes under 'events'")
-    window = config.window.model_copy(update={"kind": "marker"})
-    pipeline = Pipeline(
-        config.model_copy(update={"window": window, "decision": EachDecision(), "decoder": None}),
-        recording.info,
-    )
+    pipeline = cutting(config, recording)
+    window = pipeline.config.window
     markers = [(m.index or 0, m.value) for m in recording.markers if (m.index or 0) >= from_sample]
     opened = list(labelled(markers, labels, set(window.markers or labels)))
     asked = {(o.onset, o.value): o.label for o in opened if o.label is not None}
@@ -103,6 +111,15 @@ def collect(config: Config, recording: Recording, from_sample: int = 0) -> Label
         describe_processing(config.processing, pipeline.chain.stages),
         n_rejected=len(found) - len(good),
         n_unlabelled=sum(o.label is None for o in opened),
+    )
+
+
+def cutting(config: Config, recording: Recording) -> Pipeline:
+    """The live pipeline, cutting a window at each marker that opens one and deciding nothing."""
+    window = config.window.model_copy(update={"kind": "marker"})
+    return Pipeline(
+        config.model_copy(update={"window": window, "decision": EachDecision(), "decoder": None}),
+        recording.info,
     )
 
 
@@ -188,16 +205,21 @@ def fit(
         )
     estimator = settings.build(windows.info)
     folds, sfreq = n_folds(y), windows.info.sfreq
+    subjects = None
+    if windows.people is not None and windows.sessions is not None:
+        subjects = subjects_for(estimator, windows.people, windows.sessions)
     stopping = None
     try:
         if isinstance(config.decision, DynamicDecision) and getattr(estimator, "any_length", False):
             looks = look_lengths(config.window, sfreq)
             trials = cross_validated(estimator, X, y, looks, sfreq, folds)
-            n_right = int(trials.right[:, -1].sum())
+            score = held_out.accuracy(
+                int(trials.right[:, -1].sum()), len(y), held_out.STRATIFIED.format(folds)
+            )
             stopping = fit_stopping(trials, config.decision.target_error)
         else:
-            n_right = _n_right(estimator, X, y, folds)
-        fitted = clone(estimator).fit(X, y)
+            score = held_out.score(estimator, X, y, folds, windows.people, subjects)
+        fitted = fit_to(clone(estimator), X, y, subjects)
     except ValueError as error:
         raise ModelError(f"decoder '{settings.kind}' cannot be trained: {error}") from error
     manifest = Manifest(
@@ -207,7 +229,7 @@ def fit(
         window=config.window.model_dump(mode="json"),
         training_sha256=training_hash(X, y),
         n_trials=dict(sorted(counts.items())),
-        scores=(_accuracy(n_right, len(y), folds),),
+        scores=(score,),
         stopping=stopping,
     )
     return fitted, manifest
@@ -217,22 +239,6 @@ def _counted(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{n} {label}" for label, n in sorted(counts.items())) or "none"
 
 
-def _n_right(estimator: Any, X: FloatArray, y: Any, n_folds: int) -> int:
-    """Right answers on held-out folds; one window a trial, so no trial is on both sides."""
-    return sum(
-        int((clone(estimator).fit(X[train], y[train]).predict(X[test]) == y[test]).sum())
-        for train, test in StratifiedKFold(n_folds).split(X, y)
-    )
-
-
-def _accuracy(n_right: int, n: int, n_folds: int) -> Score:
-    low, high = accuracy_interval(n_right, n)
-    return Score(
-        metric="accuracy", value=n_right / n, low=low, high=high, n=n,
-        method=f"{n_folds}-fold stratified, in order of time, one window a trial",
-    )  # fmt: skip
-
-
 def train(
     config: Config,
     recordings: Sequence[Path],
@@ -240,24 +246,80 @@ def train(
     *,
     decoder: str | None = None,
     from_sample: int = 0,
+    people: Sequence[str] = (),
+    adapt_to: Path | None = None,
     report: Callable[[str], None],
 ) -> None:
-    """Train on recordings and write the model artifact to `out`; see `collect` and `fit`."""
+    """Train on recordings and write the model artifact to `out`; see `collect` and `fit`.
+
+    `people` names whose each recording is; empty: as file names of the BIDS template say,
+    or else all are one person's. `adapt_to`: a recording of somebody new, whose labels
+    are not used.
+
+    Raises
+    ------
+    ConfigError
+        There are not as many people as recordings, or the decoder has no way to adapt;
+        see `collect`.
+    ModelError
+        See `fit` and `join`.
+    """
     settings = trainable(config, decoder)
+    if adapt_to is not None and not hasattr(getattr(settings, "decoder", None), "adapt"):
+        raise ConfigError(
+            f"decoder '{settings.kind}' cannot be adapted to somebody without labels; 'recentred' "
+            "and 'source_free' can"
+        )
     if out.exists():  # now, not after the work
         raise ModelError(f"'{out}' exists already; choose another name for the model")
     parts = []
-    for path in recordings:
+    for path, (person, session) in zip(recordings, _owners(recordings, people), strict=True):
         part = collect(config, load_recording(path), from_sample)
-        report(f"{path}: {_described(part)}")
-        parts.append(part)
+        whose = f", of {person}" if person else ""
+        report(f"{path}: {_described(part)}{whose}")
+        parts.append(part.of(person, session))
     with _told(report):
         fitted, manifest = fit(config, join(parts, recordings), decoder)
+        if adapt_to is not None:
+            _adapt(fitted, config, adapt_to, report)
     saved = save(fitted, manifest, out)
     report(f"{settings.kind} on {_counted(saved.n_trials)}: {judged(saved)}")
     if saved.stopping is not None:
         report(in_words(saved.stopping))
     report(f"wrote model {saved.model_id}; decode with  decoder: {{kind: model, path: {out}}}")
+
+
+def _owners(recordings: Sequence[Path], people: Sequence[str]) -> list[tuple[str, str]]:
+    """Person and session of each recording."""
+    if people and len(people) != len(recordings):
+        raise ConfigError(
+            f"there are {len(recordings)} recordings and {len(people)} people: say --subject once "
+            "for each recording, in their order, or not at all"
+        )
+    runs = [parse(path) for path in recordings]
+    named = people or [run.participant if run is not None else "" for run in runs]
+    if "" in named and any(named):
+        raise ConfigError(
+            f"whose is {recordings[named.index('')]}? Other file names tell a participant; say "
+            "--subject once for each recording, in their order"
+        )
+    sessions = [
+        str(path) if run is None else run.session
+        for path, run in zip(recordings, runs, strict=True)
+    ]
+    return list(zip(named, sessions, strict=True))
+
+
+def _adapt(fitted: Any, config: Config, path: Path, report: Callable[[str], None]) -> None:
+    """Adapt a trained decoder to windows without labels."""
+    recording = load_recording(path)
+    pipeline = cutting(config, recording)
+    X = [cut.data for _, cut in marked_windows(pipeline, recording) if cut.data is not None]
+    report(f"{path}: {len(X)} windows to adapt to")
+    try:
+        fitted.adapt(np.stack(X) if X else np.empty((0, pipeline.info.n_channels, 1)))
+    except ValueError as error:
+        raise ModelError(f"the decoder cannot be adapted to {path}: {error}") from error
 
 
 @contextmanager
@@ -323,4 +385,10 @@ def join(parts: Sequence[LabelledWindows], names: Sequence[Path]) -> LabelledWin
         y=np.concatenate([p.y for p in parts]),
         n_rejected=sum(p.n_rejected for p in parts),
         n_unlabelled=sum(p.n_unlabelled for p in parts),
+        people=_joined([p.people for p in parts]),
+        sessions=_joined([p.sessions for p in parts]),
     )
+
+
+def _joined(parts: Sequence[Any]) -> Any:
+    return None if any(part is None for part in parts) else np.concatenate(parts)

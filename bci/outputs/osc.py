@@ -13,12 +13,14 @@ from bci.types import Decision
 
 
 class OSCOutput(OutputSettings):
-    """Three messages under `address`; UDP tells no sender whether they arrived.
+    """Messages under `address`; UDP tells no sender whether they arrived.
 
     ``/labels``: the decoder's classes, once, at the start.
     ``/decision``: label (string), seq (int), probability of each class (floats, in
     the order of ``/labels``; none where nothing was decoded).
     ``/abstain``: the reasons, joined by commas (string), seq (int).
+    ``/bar``: while a feedback bar is shown, before the decision that moved it: the cued
+    label (string), its value, -1 to 1 (float).
     """
 
     kind: Literal["osc"] = "osc"
@@ -65,6 +67,10 @@ class OSCSender:
 
     def send(self, decision: Decision) -> None:
         """Send one decision, or one abstention with its reasons."""
+        if decision.bar is not None:
+            self._send("bar", (decision.bar.towards, float(decision.bar.value)))
+        if decision.label is None and not decision.abstained:
+            return
         if decision.label is None:
             self._send("abstain", (",".join(decision.quality.reasons), decision.seq))
             return

@@ -8,6 +8,10 @@ Values of markers, the same in calibration, free use and simulation:
     The flicker starts and ends (speller).
 ``fixation``, ``imagery_on``, ``imagery_off``
     The cross appears; imagery begins and ends (motor imagery).
+``run/calibration``, ``run/feedback``, ``run_off``
+    A run of trials without or with feedback begins; it ends.
+``beep``, ``feedback_on``, ``feedback_off``
+    Attention; the bar appears and goes away.
 """
 
 from __future__ import annotations
@@ -22,6 +26,12 @@ STIM_OFF = "stim_off"
 FIXATION = "fixation"
 IMAGERY_ON = "imagery_on"
 IMAGERY_OFF = "imagery_off"
+RUN_CALIBRATION = "run/calibration"
+RUN_FEEDBACK = "run/feedback"
+RUN_OFF = "run_off"
+BEEP = "beep"
+FEEDBACK_ON = "feedback_on"
+FEEDBACK_OFF = "feedback_off"
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,8 @@ __all__ = ["SimulatedSettings", "SimulatedSource"]
 
 #: Markers that may wait to be shown.
 MAX_TOLD = 1000
+#: Between two looks whether a run may begin, seconds.
+HELD_S = 0.05
 
 
 class SimulatedSettings(SourceSettings):
@@ -139,6 +141,9 @@ class SimulatedSource:
         self._subject: SimulatedSubject | None = None
         self._markers: Iterator[RawMarker] = iter(())
         self._pending: RawMarker | None = None
+        self._paradigm: timetable.Timetable | None = None
+        self._ready: Callable[[], bool] = lambda: True
+        self._late = 0  # samples by which the timetable is behind
         self._n_samples: int | None = None
         self._told: deque[tuple[str, float | None]] = deque()
         self._shown: list[RawMarker] = []  # told, and not yet given back
@@ -159,6 +164,16 @@ class SimulatedSource:
             raise SourceError(f"{MAX_TOLD} markers wait to be shown to the simulated subject")
         self._told.append((value, t))
         return True
+
+    def follow(self, paradigm: timetable.Timetable, ready: Callable[[], bool]) -> None:
+        """Do the trials of a session's paradigm instead of its own; to be called before `open`.
+
+        Nothing changes where a client tells the cues. The paradigm is finite. A run with
+        feedback waits until `ready` is true: without a speed no samples come meanwhile, at
+        one the rest before it lasts longer.
+        """
+        if self._settings.cues == "own":
+            self._paradigm, self._ready = paradigm, ready
 
     def open(self) -> StreamInfo:
         """Draw the person and start the clock.
@@ -199,6 +214,9 @@ class SimulatedSource:
         if self._n_samples is not None and start >= self._n_samples:
             self.state = SourceState.ENDED
             return []
+        if self._must_wait(start + self._settings.chunk):
+            self._sleep(min(timeout_s, HELD_S))
+            return []
         stop = self._wait(start, timeout_s)
         return self._take(start, stop) if stop > start else []
 
@@ -208,22 +226,44 @@ class SimulatedSource:
         if self.state is not SourceState.ENDED:
             self.state = SourceState.LOST
 
+    def _must_wait(self, stop: int) -> bool:
+        """Whether a run with feedback would begin before sample `stop`, and must not yet."""
+        marker = self._pending
+        return (
+            self._settings.speed is None
+            and marker is not None
+            and marker.value == timetable.RUN_FEEDBACK
+            and (marker.index or 0) < stop
+            and not self._ready()
+        )
+
+    def _postpone(self, marker: RawMarker, index: int) -> None:
+        """Show the pending marker at sample `index`, and all that follow so much later."""
+        late = index - (marker.index or 0)
+        self._late += late
+        self._pending = RawMarker(marker.value, marker.t + late / self._settings.sfreq, index)
+        if self._n_samples is not None:
+            self._n_samples += late
+
     def _timed_markers(self) -> Iterator[RawMarker]:
         sfreq = self._settings.sfreq
         for marker in timetable.markers(self._trials()):
-            index = round(marker.t * sfreq)
+            index = round(marker.t * sfreq) + self._late
             yield RawMarker(marker.value, self._start + index / sfreq, index)
 
     def _trials(self) -> Iterator[timetable.Trial]:
-        return islice(self._settings.timetable().trials(), self._settings.n_trials)
+        table = self._paradigm or self._settings.timetable()
+        return islice(table.trials(), self._settings.n_trials)
 
     def _length(self) -> int | None:
         """Count the samples until the end; None where there is none."""
         ends = []
         if self._settings.minutes is not None:
             ends.append(60.0 * self._settings.minutes)
-        if self._settings.n_trials is not None:
+        if self._settings.n_trials is not None or self._paradigm is not None:
             ends.append(max(trial.stop_s for trial in self._trials()))
+        if self._paradigm is not None:
+            ends[-1] += 1.0  # so that the marker of its end comes
         return round(min(ends) * self._settings.sfreq) if ends else None
 
     def _wait(self, start: int, timeout_s: float) -> int:
@@ -248,6 +288,9 @@ class SimulatedSource:
         assert self._subject is not None
         readings: list[Reading] = []
         while (marker := self._pending) is not None and (marker.index or 0) < stop:
+            if marker.value == timetable.RUN_FEEDBACK and not self._ready():
+                self._postpone(marker, stop)
+                break
             self._subject.see(marker.value, marker.index)
             readings.append(marker)
             self._pending = next(self._markers, None)

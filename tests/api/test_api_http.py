@@ -25,7 +25,7 @@ def test_status_is_versioned_json_without_nan(site):
 
 
 def test_metrics_are_prometheus_text(site, engine):
-    engine.telemetry.observe_decision(2.0, "A")
+    engine.telemetry.observe_decision(2.0, abstained=False)
     answer = site.http.get("/metrics")
     assert answer.headers["content-type"].startswith("text/plain; version=")
     families = {f.name: f for f in text_string_to_metric_families(answer.text)}

@@ -43,7 +43,7 @@ NEEDED: dict[str, dict[str, Any]] = {
     "bt_acm": {"order": 2},
 }
 HZ = ("13 Hz", "17 Hz")
-#: Their noise tests stand with them: they learn from several people, which no pipeline gives.
+#: Their noise tests stand with them: they learn from several people, not within a session.
 OF_SEVERAL_PEOPLE = ("deep_ssvep_ensemble", "source_free")
 #: They train for long.
 SLOW = ("deep_imagery", "deep_ssvep", "fb_tangent_space", "fbcsp")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.stats import poisson
 
 from bci import config
 from bci.benchmark.data import ContinuousSession
@@ -304,12 +305,37 @@ def test_a_policy_applied_afterwards_decides_as_the_pipeline_does():
         "{kind: each}",
         "{kind: threshold, threshold: 0.7, dwell: 3, refractory_s: 0.5}",
         "{kind: threshold, threshold: 0.6, smoothing: 4, dwell: 2}",
+        "{kind: control, threshold: 0.6, smoothing: 2, dwell_s: 0.4, idle: [rest]}",
     ):
         settings = config.loads(SESSION, overrides=[f"decision={policy}"])
         pipeline = Pipeline(settings, stream.recording.info, Reader(), "")
         live, _ = run(pipeline, stream.recording)
         assert list(decide(decode(stream, settings, Reader()), settings)) == live
         assert live
+
+
+def test_at_noise_a_chosen_threshold_keeps_its_promise():
+    """Chosen on 20 minutes of probabilities that mean nothing, kept on others."""
+    policy = "{kind: control, smoothing: 3, dwell_s: 0.4, refractory_s: 1.0, idle: [rest]}"
+    settings = config.loads(SESSION, overrides=[f"decision={policy}"])
+
+    def noise(seed):
+        rows = np.random.default_rng(seed).dirichlet((1, 1, 1), 6000)
+        windows = (
+            replace(said(100 + 20 * k, "left"), proba=dict(zip(CLASSES, row, strict=True)))
+            for k, row in enumerate(rows.tolist())
+        )
+        return Decoded(session(120_000, [(1000, "0")]), tuple(windows), CLASSES, 100)
+
+    threshold = choose_threshold(
+        [noise(0)], settings, Rules(), false_per_min=0.5,
+        candidates=np.round(np.arange(0.4, 0.95, 0.05), 2).tolist(),
+    )  # fmt: skip
+    assert 0.4 < threshold < 0.9
+    quiet = with_threshold(settings, threshold)
+    for seed in (1, 2):
+        false = len(judged([noise(seed)], quiet, Rules()).false)
+        assert false <= poisson.ppf(0.999, 10)  # promised: 10 in 20 minutes
 
 
 def test_the_lowest_threshold_that_is_quiet_enough_is_chosen():
@@ -334,7 +360,7 @@ def test_the_lowest_threshold_that_is_quiet_enough_is_chosen():
     assert chosen(15.0, "rest") == 0.5
     assert chosen(14.9, "rest") == 0.8
     assert chosen(-1.0) == 0.8  # nothing is quiet enough
-    with pytest.raises(ConfigError, match="decision kind 'threshold', found 'each'"):
+    with pytest.raises(ConfigError, match="'threshold' or 'control', found 'each'"):
         with_threshold(config.loads(SESSION), 0.5)
 
 

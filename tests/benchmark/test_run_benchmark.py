@@ -65,6 +65,7 @@ COLUMNS = [
     "n_train",
     "minutes_train",
     "transductive",
+    "seen",
     "predict_ms_p50",
     "predict_ms_p99",
     "details",

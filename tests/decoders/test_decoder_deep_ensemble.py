@@ -172,5 +172,8 @@ def test_what_cannot_work_is_refused(data):
     with pytest.raises(ValueError, match="needs frequencies"):
         make().set_params(frequencies=None).fit(X, y, subjects)
     info = StreamInfo("amp", 250.0, ("Oz",), ("eeg",))
-    with pytest.raises(ConfigError, match="trained on several people's windows"):
-        DeepSSVEPEnsembleSettings().build(info)
+    made = DeepSSVEPEnsembleSettings(frequencies_hz=[10, 12], harmonics=3, n_epochs=7).build(info)
+    assert (made.frequencies, made.n_harmonics) == ({"10 Hz": 10, "12 Hz": 12}, 3)
+    assert (made.n_epochs, made.calibration_folds) == ((7, 7), 2)
+    with pytest.raises(ConfigError, match="decoder deep_ssvep_ensemble: "):
+        DeepSSVEPEnsembleSettings(frequencies_hz=[10, 12], window_s=[-1]).build(info)

@@ -189,5 +189,7 @@ def test_what_cannot_work_is_refused(fitted, data):
     with pytest.raises(ValueError, match="3 channels, the decoder expects 4"):
         fitted.adapt(X[:, :3])
     info = StreamInfo("amp", 250.0, ("Oz",), ("eeg",))
-    with pytest.raises(ConfigError, match="trained on several people's windows"):
-        SourceFreeSettings().build(info)
+    made = SourceFreeSettings(frequencies_hz=[10, 12], n_epochs=7, round_epochs=3).build(info)
+    assert (made.frequencies, made.n_epochs) == ({"10 Hz": 10, "12 Hz": 12}, (7, 3))
+    with pytest.raises(ConfigError, match="decoder source_free: "):
+        SourceFreeSettings(frequencies_hz=[10, 12], window_s=[-1]).build(info)

@@ -7,8 +7,10 @@ import pytest
 
 from bci import config
 from bci.calibration.training import collect, fit
+from bci.config import GrazSettings
 from bci.decoders.artifact import load_decoder
 from bci.errors import ConfigError
+from bci.paradigms.graz import GrazTimetable
 from bci.pipeline import Pipeline
 from bci.playback import events
 from bci.sources.files import Recording
@@ -20,12 +22,14 @@ CONFIGS = sorted(FOLDER.glob("*.yaml"))
 GRAZ = ("FC3", "FC4", "C5", "C3", "C1", "Cz", "C2", "C4", "C6", "CP3", "CP4")
 
 
-def record(paradigm, minutes, ch_names=None):
-    """The simulated subject's session as a recording."""
+def record(paradigm, minutes, ch_names=None, graz=None):
+    """The simulated subject's session as a recording; `graz`: the paradigm that it follows."""
     settings = SimulatedSettings(
         paradigm=paradigm, minutes=minutes, speed=None, seed=3, ch_names=ch_names, chunk=250
     )
     source = settings.build()
+    if graz is not None:
+        source.follow(GrazTimetable(graz), lambda: True)
     info = source.open()
     data, markers = [], []
     while source.state is not SourceState.ENDED:
@@ -49,7 +53,9 @@ def recordings():
         for i, m in enumerate(m for m in speller.markers if m.value == "stim_on")
     ]
     exo = Recording(speller.path, speller.info, speller.data, speller.stamps, coded)
-    return {"imagery": imagery, "ssvep_exo": exo, "other": speller}
+    runs = GrazSettings(calibration_runs=1, feedback_runs=1, trials_per_label=2, rest_s=2.0)
+    graz = record("imagery", None, graz=runs)
+    return {"imagery": imagery, "graz_simulated": graz, "ssvep_exo": exo, "other": speller}
 
 
 def decisions(session, recording, decoder, model, chunk, extra=()):

@@ -78,7 +78,7 @@ class GatedSource(SimulatedSource):
 class _Asked:
     """The settings of the gated source: that of the simulated one, with three targets."""
 
-    paradigm, seed, sfreq, chunk, speed = "ssvep3", 2, 250.0, 25, None
+    paradigm, seed, sfreq, chunk, speed, cues = "ssvep3", 2, 250.0, 25, None, "own"
     minutes = n_trials = None
 
     def __init__(self, subject, table):

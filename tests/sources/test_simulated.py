@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from bci import registry
-from bci.config import loads
+from bci.config import GrazSettings, loads
 from bci.errors import ConfigError, SourceError
+from bci.paradigms.graz import GrazTimetable
 from bci.paradigms.subject import CENTRAL, OCCIPITAL
 from bci.paradigms.timetable import markers
 from bci.sources import Source
@@ -198,6 +199,47 @@ def test_who_follows_a_timetable_is_not_told():
     assert not source.tell("stim_on")
     with pytest.raises(ConfigError, match="has no trials of its own"):
         loads("source: {kind: simulated, cues: told, n_trials: 4}")
+
+
+GRAZ = GrazTimetable(
+    GrazSettings(calibration_runs=1, feedback_runs=1, trials_per_label=1, rest_s=2.0, idle=None)
+)
+
+
+@pytest.mark.parametrize("speed", [None, 1.0])
+def test_it_does_the_trials_of_a_paradigm_to_the_end(speed):
+    source = made(paradigm="imagery", speed=speed, chunk=20)
+    source.follow(GRAZ, lambda: True)
+    data, _, found = read_all(source)
+    trials = list(GRAZ.trials())
+    assert [(m.value, m.index) for m in found] == [
+        (m.value, round(m.t * 250)) for m in markers(trials)
+    ]
+    assert len(data) == round((trials[-1].stop_s + 1.0) * 250)
+
+
+@pytest.mark.parametrize(("speed", "n_asked"), [(None, 3), (1.0, 40)])
+def test_feedback_waits_until_it_may_begin_and_at_a_pace_time_goes_on(speed, n_asked):
+    asked = []
+    source = made(paradigm="imagery", speed=speed, chunk=20)
+    source.follow(GRAZ, lambda: asked.append(0) or len(asked) > n_asked)
+    data, stamps, found = read_all(source)
+    expected = [(m.value, round(m.t * 250)) for m in markers(GRAZ.trials())]
+    begins = next(k for k, (value, _) in enumerate(expected) if value == "run/feedback")
+    late = found[begins].index - expected[begins][1]
+    assert late == 0 if speed is None else 39 * 20 <= late <= 41 * 20
+    assert [(m.value, m.index) for m in found] == [
+        (value, index + late * (k >= begins)) for k, (value, index) in enumerate(expected)
+    ]
+    np.testing.assert_allclose([m.t for m in found], [stamps[0] + m.index / 250 for m in found])
+    assert len(data) == expected[-1][1] + 250 + late
+
+
+def test_who_is_told_by_a_client_follows_no_paradigm():
+    source = made(paradigm="imagery", cues="told", speed=None)
+    source.follow(GRAZ, lambda: True)
+    source.open()
+    assert not any(isinstance(r, RawMarker) for _ in range(200) for r in source.read())
 
 
 def test_an_electrode_that_does_not_exist_is_named_on_opening():

@@ -57,12 +57,12 @@ class Lane:
     points: tuple[Point, ...]
     colour: int
     n_asked: int
-    transductive: bool = False
+    seen: str = ""
 
     @property
     def label(self) -> str:
-        """Name, and whether test data was seen without its labels."""
-        return f"{self.pipeline} (transductive)" if self.transductive else self.pipeline
+        """Name, and what of the test it saw beyond the window that it answers."""
+        return f"{self.pipeline} ({self.seen})" if self.seen else self.pipeline
 
     @property
     def mean(self) -> float:
@@ -127,12 +127,14 @@ def colours(rows: Iterable[Row]) -> dict[str, int]:
 
 
 def labels(rows: Iterable[Row]) -> dict[str, str]:
-    """Every pipeline's name, those marked that saw test data without its labels."""
+    """Every pipeline's name, with what of the test it saw beyond the window that it answers."""
     by_name = grouped(rows, lambda row: row.pipeline)
-    return {
-        name: f"{name} (transductive)" if any(row.transductive for row in some) else name
-        for name, some in by_name.items()
-    }
+    seen = {name: _seen(some) for name, some in by_name.items()}
+    return {name: f"{name} ({seen[name]})" if seen[name] else name for name in by_name}
+
+
+def _seen(rows: Iterable[Row]) -> str:
+    return next((row.seen for row in rows if row.seen), "")
 
 
 def panels(rows: Sequence[Row], *, online: bool = False) -> Iterator[Panel]:
@@ -190,8 +192,7 @@ def _panel(window_s: float, rows: Sequence[Row], number: Mapping[str, int]) -> P
             for subject, of_subject in grouped(some, lambda row: row.subject).items()
             if scored(of_subject)
         )
-        seen = any(row.transductive for row in some)
-        lanes.append(Lane(pipeline, points, number[pipeline], len(subjects), seen))
+        lanes.append(Lane(pipeline, points, number[pipeline], len(subjects), _seen(some)))
     dataset, evaluation = rows[0].dataset, rows[0].evaluation
     band = _band(good, metric, chance)
     return Panel(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Sequence
 
 from bci.benchmark.report.statistics import Compared, Effect, Pair
@@ -13,6 +14,9 @@ MAX_PAIRS = 15
 _WIDTH, _LEFT, _RIGHT, _ROW = 548.0, 190.0, 366.0, 22.0
 #: Effects beyond this are drawn at the edge; their numbers stand beside them.
 _REACH = 10.0
+
+#: What `Lane.label` adds to a name.
+_SEEN = re.compile(r" \((transductive|adapts, [^)]*)\)$")
 
 #: What a row is called, its name in full, and what it shows.
 Line = tuple[str, str, Effect]
@@ -72,8 +76,8 @@ def _forest(title: str, rows: Sequence[Line], one: str, two: str) -> Figure:
 
 
 def _names(pair: Pair) -> tuple[str, str]:
-    """A pair's names as they fit, a star for transductive, and in full."""
-    short = (shorten(n.replace(" (transductive)", "*"), 13) for n in (pair.one, pair.two))
+    """A pair's names as they fit, a star for what saw of the test, and in full."""
+    short = (shorten(_SEEN.sub("*", n), 13) for n in (pair.one, pair.two))
     return " − ".join(short), f"{pair.one} − {pair.two}"
 
 

@@ -19,7 +19,7 @@ _NEEDED = ("dataset", "subject", "pipeline", "evaluation", "score")
 _TEXT = {
     "dataset": "", "subject": "", "pipeline": "", "evaluation": "", "evaluation_kind": "",
     "session": "0",
-    "metric": "", "paradigm": "", "error": "", "details": "",
+    "metric": "", "paradigm": "", "error": "", "details": "", "seen": "",
 }  # fmt: skip
 _NUMBERS = (
     "score", "time", "n_test", "n_classes", "chance", "minutes_train", "predict_ms_p50",
@@ -50,7 +50,8 @@ class Row:
     """One score, or the reason why there is none. Numbers that are not known are NaN.
 
     `dataset` says SIMULATED where it is; `evaluation` is the name of one of
-    `evaluation_kind`; `details` is what the engine told beside the score.
+    `evaluation_kind`; `seen` says what of the test the pipeline saw beyond the window that
+    it answers ("": nothing); `details` is what the engine told beside the score.
     """
 
     dataset: str
@@ -63,7 +64,7 @@ class Row:
     paradigm: str
     error: str
     simulated: bool
-    transductive: bool
+    seen: str
     score: float
     time: float
     n_test: float
@@ -108,6 +109,8 @@ def prepare(results: pd.DataFrame) -> pd.DataFrame:
         frame[name] = pd.to_numeric(column(name, math.nan), errors="coerce").astype(float)
     for name in _FLAGS:
         frame[name] = [not _is_missing(v) and bool(v) for v in column(name, False)]
+    unsaid = frame["transductive"] & (frame["seen"] == "")
+    frame["seen"] = frame["seen"].where(~unsaid, "transductive")
     names = zip(frame["dataset"], frame["simulated"], strict=True)
     frame["dataset"] = [named(dataset, simulated) for dataset, simulated in names]
     return _sorted(frame)

@@ -130,7 +130,7 @@ _EFFECTS = (
     "divided by its standard deviation, with a 95 % interval. p: one-sided, permutation of signs "
     "below 20 subjects and Wilcoxon's signed ranks from there on, not corrected in the figures. "
     "Over all data sets (diamond): effects and p values weighted by the square root of the number "
-    "of subjects (Stouffer). A star in a figure: transductive."
+    "of subjects (Stouffer). A star in a figure: transductive, or it adapts."
 )
 _MATRICES = (
     "Shade: share of the true class; numbers: decisions of all folds, sessions and subjects "

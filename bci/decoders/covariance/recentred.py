@@ -71,6 +71,8 @@ class Recentred(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     classes_ : array of labels, sorted
     decoder_ : estimator
         The fitted decoder.
+    basis_ : array, shape (n_channels, r)
+        Subspace of the training data.
     whitener_ : array, shape (r, n_channels)
         As it stands now; `fit` and `rollback` set it back.
     class_logs_ : array, shape (n_classes, r, r)
@@ -83,6 +85,8 @@ class Recentred(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     kind: ClassVar[str] = "recentred"
     any_length: ClassVar[bool] = False
+    #: Sessions of one person differ as people do: each has a reference of its own.
+    per_session: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -144,7 +148,7 @@ class Recentred(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         references = np.linalg.inv(roots @ roots)
         start = whitener_of((references + references.swapaxes(1, 2)) / 2, self.metric)
         self.typical_distance_ = float(np.median(_length(log_spd(start @ spd @ start))))
-        self.whitener_ = start @ basis.T
+        self.basis_, self.whitener_ = basis, start @ basis.T
         self._n_before = 1 if len(people) > 1 else int(np.ceil(1 / self.rate))
         aligned = own @ basis.T @ windows
         self.decoder_ = clone(self.decoder).fit(aligned, np.asarray(y))
@@ -160,6 +164,30 @@ class Recentred(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self, "decoder_")
         self.whitener_, self.decoder_ = self._trained
         self._begin()
+
+    def adapt(self, X: ArrayLike) -> Self:
+        """Start from the reference of somebody's windows, of which no labels are known.
+
+        They are aligned as those of one of the people of the training were. What is decided
+        on them afterwards is transductive, and must be called so.
+
+        Parameters
+        ----------
+        X : array, shape (n_windows, n_channels, n_times)
+
+        Raises
+        ------
+        ValueError
+            Wrong shape, values not finite, or directions of the training are missing.
+        """
+        check_is_fitted(self, "decoder_")
+        self.rollback()
+        windows = check_windows(X, self.whitener_.shape[1])
+        spd = oas(self.basis_.T @ sample_covariances(windows) @ self.basis_, windows.shape[2])
+        self.whitener_ = whitener_of(spd, self.metric) @ self.basis_.T
+        self._n_before = int(np.ceil(1 / self.rate))
+        self._begin()
+        return self
 
     def update(self, window: FloatArray | Moments, label: Any = None) -> bool:
         """Learn from one window that was decided on; say whether it was accepted.
@@ -259,6 +287,7 @@ class Recentred(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         whitener, decoder = self._trained
         inner = {f"{INNER}{name}": array for name, array in decoder.state().items()}
         return inner | {
+            "basis": self.basis_,
             "whitener": whitener,
             "class_logs": self.class_logs_,
             "typical_distance": np.array([self.typical_distance_]),
@@ -272,7 +301,8 @@ class Recentred(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.decoder_.restore(
             {k.removeprefix(INNER): v for k, v in state.items() if k.startswith(INNER)}, classes
         )
-        self.whitener_, self.class_logs_ = state["whitener"], state["class_logs"]
+        self.basis_, self.whitener_ = state["basis"], state["whitener"]
+        self.class_logs_ = state["class_logs"]
         self.typical_distance_ = float(state["typical_distance"][0])
         self._n_before = int(state["n_before"][0])
         self._begin()

@@ -11,16 +11,15 @@ start with it. Where it leads is in windows below a second.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pydantic import Field
 
-from bci.config import DecoderSettings
 from bci.decoders.deep.decoder import DeepDecoder, prefixed, unprefixed
 from bci.decoders.deep.folded_network import Weights
+from bci.decoders.deep.settings import DeepSettings
 from bci.decoders.deep.training import (
     DROPOUT,
     Dropout,
@@ -30,10 +29,8 @@ from bci.decoders.deep.training import (
     unstack,
     without,
 )
-from bci.decoders.ssvep.settings import chosen_channels
 from bci.decoders.temperature import fit_inverse_temperature
-from bci.errors import ConfigError
-from bci.types import FloatArray, StreamInfo
+from bci.types import FloatArray
 
 
 class DeepSSVEP(DeepDecoder):
@@ -210,58 +207,17 @@ class DeepSSVEP(DeepDecoder):
         self._take(weights, self.inverse_temperatures_.tolist())
 
 
-class DeepSSVEPSettings(DecoderSettings):
+class DeepSSVEPSettings(DeepSettings):
     """The deep network for steady-state responses; to be trained on labelled windows."""
 
     decoder: ClassVar[type[DeepSSVEP]] = DeepSSVEP
 
     kind: Literal["deep_ssvep"] = "deep_ssvep"
-    window_s: list[float] = Field(
-        [0.4], min_length=1, description="lengths of window that a network is trained for, s"
+    target: str | None = Field(
+        None,
+        description="who of several people it is for: its second stage is that person's alone. "
+        "null: somebody new",
     )
-    bands: int = Field(3, ge=1, le=10, description="sub-bands, from 8, 16, 24 ... to 90 Hz")
-    n_epochs: int = Field(1000, ge=1, description="passes through the training trials")
-    dropout: float = Field(
-        0.6, ge=0, lt=1, description="of the first two layers; of the third it is 0.95"
-    )
-    learning_rate: float = Field(1e-4, gt=0, description="of Adam")
-    calibration_folds: int = Field(
-        3, ge=0, description="parts of the trials held out to calibrate probabilities; 0: none"
-    )
-    channels: list[str] | None = Field(
-        None, description="labels of the channels to use; null: every EEG channel"
-    )
-    device: Literal["cpu", "cuda"] | None = Field(
-        None, description="where to train; null: on a GPU where there is one"
-    )
-    checkpoint: Path | None = Field(
-        None, description="folder where trainings are kept, to go on from after a stop"
-    )
-    seed: int = Field(0, ge=0, description="of all that is random in the training")
 
-    def build(self, info: StreamInfo) -> DeepSSVEP:
-        """Make an untrained decoder for a processed stream.
-
-        Raises
-        ------
-        ConfigError
-            A channel is not there, or a window or the bands do not fit the sampling rate.
-        """
-        decoder = DeepSSVEP(
-            info.sfreq,
-            n_bands=self.bands,
-            window_s=self.window_s,
-            n_epochs=(self.n_epochs, self.n_epochs),
-            dropout=(DROPOUT[0], (self.dropout, self.dropout, DROPOUT[1][2])),
-            learning_rate=self.learning_rate,
-            calibration_folds=self.calibration_folds,
-            channels=chosen_channels(self.kind, self.channels, info),
-            random_state=self.seed,
-            device=self.device,
-            checkpoint=None if self.checkpoint is None else str(self.checkpoint),
-        )
-        try:
-            decoder._n_times()
-        except ValueError as error:
-            raise ConfigError(f"decoder deep_ssvep: {error}") from error
-        return decoder
+    def _arguments(self) -> dict[str, Any]:
+        return super()._arguments() | {"target": self.target}

@@ -19,17 +19,18 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from pydantic import Field
 
-from bci.config import DecoderSettings
 from bci.decoders.deep.decoder import DeepDecoder, prefixed, unprefixed
 from bci.decoders.deep.experts import Experts
 from bci.decoders.deep.folded_network import Weights
+from bci.decoders.deep.settings import DeepSettings
 from bci.decoders.deep.training import DROPOUT, Dropout, Rows, two_stages, unstack
 from bci.decoders.ssvep.filterbank import design
 from bci.decoders.ssvep.references import reference_bases
+from bci.decoders.ssvep.settings import FREQUENCIES_HZ, StimulusSettings
 from bci.decoders.temperature import fit_inverse_temperature
-from bci.errors import ConfigError
-from bci.types import FloatArray, StreamInfo
+from bci.types import FloatArray
 
 
 class DeepSSVEPEnsemble(DeepDecoder):
@@ -214,17 +215,18 @@ class DeepSSVEPEnsemble(DeepDecoder):
             self.experts_.append(self._experts(weights, means, n_times))
 
 
-class DeepSSVEPEnsembleSettings(DecoderSettings):
-    """An ensemble of deep networks; made from several people's recordings, in Python."""
+class DeepSSVEPEnsembleSettings(DeepSettings, StimulusSettings):
+    """An ensemble of deep networks, for somebody new; to be trained on several people."""
 
     decoder: ClassVar[type[DeepSSVEPEnsemble]] = DeepSSVEPEnsemble
 
     kind: Literal["deep_ssvep_ensemble"] = "deep_ssvep_ensemble"
+    frequencies_hz: list[float] | dict[str, float] = FREQUENCIES_HZ
+    harmonics: int = Field(5, ge=1, le=20, description="in the sines and cosines")
+    calibration_folds: int = Field(
+        2, ge=0, description="parts of the people held out to calibrate probabilities; 0: none"
+    )
 
-    def build(self, info: StreamInfo) -> DeepSSVEPEnsemble:
-        """There is nothing to decide with before training."""
-        raise ConfigError(
-            "decoder deep_ssvep_ensemble is trained on several people's windows, in Python: "
-            "bci.decoders.DeepSSVEPEnsemble(...).fit(X, y, subjects); save it with "
-            "bci.decoders.artifact.save, and set the decoder to {kind: model, path: FOLDER}"
-        )
+    def _arguments(self) -> dict[str, Any]:
+        own = {"frequencies": self.frequencies, "n_harmonics": self.harmonics}
+        return super()._arguments() | own

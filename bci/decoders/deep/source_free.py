@@ -20,14 +20,15 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
+from pydantic import Field
 
-from bci.config import DecoderSettings
 from bci.decoders import FBCCA
 from bci.decoders._checks import check_windows
 from bci.decoders.deep.clusters import Clusters
 from bci.decoders.deep.decoder import prefixed, unprefixed
 from bci.decoders.deep.deep_ssvep import DeepSSVEP
 from bci.decoders.deep.folded_network import Weights
+from bci.decoders.deep.settings import DeepSettings
 from bci.decoders.deep.training import (
     DROPOUT,
     Dropout,
@@ -37,8 +38,8 @@ from bci.decoders.deep.training import (
     train,
     unstack,
 )
-from bci.errors import ConfigError
-from bci.types import FloatArray, StreamInfo
+from bci.decoders.ssvep.settings import FREQUENCIES_HZ, StimulusSettings
+from bci.types import FloatArray
 
 _MOST_ROUNDS = 100
 
@@ -236,17 +237,18 @@ class Run:
             self.failures += 1
 
 
-class SourceFreeSettings(DecoderSettings):
-    """A deep network adapted without labels; made from several people's recordings, in Python."""
+class SourceFreeSettings(DeepSettings, StimulusSettings):
+    """A deep network for somebody new; trained on several people, then adapted without labels.
+
+    ``bci train`` trains the first stage, and adapts it to the recording of `--adapt-to`.
+    """
 
     decoder: ClassVar[type[SourceFreeAdaptation]] = SourceFreeAdaptation
 
     kind: Literal["source_free"] = "source_free"
+    frequencies_hz: list[float] | dict[str, float] = FREQUENCIES_HZ
+    round_epochs: int = Field(50, ge=1, description="passes in each round of the adaptation")
 
-    def build(self, info: StreamInfo) -> SourceFreeAdaptation:
-        """There is nothing to decide with before training."""
-        raise ConfigError(
-            "decoder source_free is trained on several people's windows, in Python: "
-            "bci.decoders.SourceFreeAdaptation(...).fit(X, y, subjects).adapt(X_new); save it "
-            "with bci.decoders.artifact.save, and set the decoder to {kind: model, path: FOLDER}"
-        )
+    def _arguments(self) -> dict[str, Any]:
+        epochs = (self.n_epochs, self.round_epochs)
+        return {"frequencies": self.frequencies, "n_epochs": epochs}

@@ -18,18 +18,11 @@ FREQUENCIES_HZ: Any = Field(
 )
 
 
-class SSVEPSettings(DecoderSettings):
-    """What the settings of these decoders share."""
-
-    decoder: ClassVar[type[SSVEPDecoder]]
+class StimulusSettings(DecoderSettings):
+    """What flickers how."""
 
     frequencies_hz: list[float] | dict[str, float] | None = Field(
         None, description=f"{FREQUENCIES_HZ.description}; null: not needed here"
-    )
-    harmonics: int = Field(5, ge=1, le=20, description="harmonics in the reference signals")
-    high_hz: float = Field(90.0, gt=0, description="upper edge of all bands, Hz")
-    channels: list[str] | None = Field(
-        None, description="labels of the channels to use; null: every EEG channel"
     )
 
     @field_validator("frequencies_hz")
@@ -48,6 +41,18 @@ class SSVEPSettings(DecoderSettings):
         if self.frequencies_hz is None or isinstance(self.frequencies_hz, dict):
             return self.frequencies_hz
         return {f"{hz:g} Hz": hz for hz in self.frequencies_hz}
+
+
+class SSVEPSettings(StimulusSettings):
+    """What the settings of these decoders share."""
+
+    decoder: ClassVar[type[SSVEPDecoder]]
+
+    harmonics: int = Field(5, ge=1, le=20, description="harmonics in the reference signals")
+    high_hz: float = Field(90.0, gt=0, description="upper edge of all bands, Hz")
+    channels: list[str] | None = Field(
+        None, description="labels of the channels to use; null: every EEG channel"
+    )
 
     def _arguments(self) -> dict[str, Any]:
         """Arguments of the decoder beyond sampling rate, frequencies and channels."""

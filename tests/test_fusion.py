@@ -214,7 +214,7 @@ def test_nobody_who_looks_at_nothing_is_decided_for_more_often_with_a_prior():
     """No target at all, so that nothing but luck passes the threshold."""
     rng = np.random.default_rng(1)
     certain = over_classes({"3": 1.0}, [str(k) for k in range(12)])
-    n = {name: 0 for name in ("none", "expected", "certain")}
+    n = dict.fromkeys(("none", "expected", "certain"), 0)
     for _, looks in scripted(rng, 300, lambda k: [None] * k, drift=0.1, n_looks=40):
         for name, prior in (("none", None), ("expected", EXPECTED), ("certain", certain)):
             n[name] += first_verdict(policy(), looks, prior) is not None

@@ -160,7 +160,7 @@ class Keyboard:
             case "complete":
                 return self._jump(self.text.removesuffix(fragment(self.text)) + key.value + " ")
             case "clear":
-                return self._jump("")
+                return self.clear()
             case "undo":
                 return self.undo()
         return self
@@ -168,6 +168,10 @@ class Keyboard:
     def _jump(self, text: str) -> Keyboard:
         jumps = (*self.jumps, (text, self.text)) if text != self.text else self.jumps
         return replace(self, text=text, page=HOME, jumps=jumps)
+
+    def clear(self) -> Keyboard:
+        """Return the state without text; undone, it comes back."""
+        return self._jump("")
 
     def undo(self) -> Keyboard:
         """Return the state after taking back the last selection.

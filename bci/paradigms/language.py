@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from itertools import islice
@@ -109,7 +109,7 @@ class LanguageModel:
         first, stop = self._range(begun)
         first += self._words[first : first + 1] == [begun]
         found = self._frequency[first:stop]
-        if n < len(found):
+        if 0 < n < len(found):
             least = np.partition(found, len(found) - n)[len(found) - n]
             places = np.flatnonzero(found >= least)
         else:
@@ -179,13 +179,13 @@ class _Spelling:
 
     def __init__(self, counts: Mapping[str, float], n_letters: int) -> None:
         self._n_letters = n_letters
-        self._after: dict[str, Counter[str]] = {}
+        self._after: defaultdict[str, Counter[str]] = defaultdict(Counter)
         often = sorted(counts, key=lambda word: (-counts[word], word))[:N_SPELLED]
         for word in often:  # each word once: names are spelled like rare words, not like "the"
             marked = f"{END}{word}{END}"
             for k in range(1, len(marked)):
                 for start in range(max(0, k - ORDER), k + 1):
-                    self._after.setdefault(marked[start:k], Counter())[marked[k]] += 1
+                    self._after[marked[start:k]][marked[k]] += 1
         self._total = {context: after.total() for context, after in self._after.items()}
 
     def contexts(self, begun: str) -> list[str]:

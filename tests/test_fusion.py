@@ -110,10 +110,10 @@ def test_the_threshold_stands_for_the_target_error_of_modest_and_bold_decoders(g
     assert fused == pytest.approx(fused_threshold(prior, scale, 0.05))
 
 
-def test_evidence_must_do_from_even_odds():
-    assert is_backed(0.95, 1.0, 0.05, 2)
+def test_half_of_the_odds_are_made_up_for_by_evidence():
+    assert is_backed(0.95 + 1e-9, 1.0, 0.05, 2)
     assert not is_backed(0.94, 1.0, 0.05, 2)
-    needed = 19 / (19 + 11)  # of twelve: 19 times the mean of the others
+    needed = 19 / (19 + 11**0.5)  # of twelve: 63 times the mean of the others, where 209 would do
     assert is_backed(needed + 1e-9, 1.0, 0.05, 12)
     assert not is_backed(needed - 1e-9, 1.0, 0.05, 12)
     assert not is_backed(1 / 12, 1.0, 0.05, 12)
@@ -138,7 +138,7 @@ def test_a_flat_prior_changes_nothing(threshold, at_longest, seed, n, strength):
 
 
 def test_a_prior_that_agrees_decides_sooner_and_one_that_does_not_later():
-    proba = np.array([0.90, 0.06, 0.02, 0.02])
+    proba = np.array([0.92, 0.04, 0.02, 0.02])
     made = policy()
     assert made.decide(window(), proba) is None
     for_it = made.decide(window(), proba, over_classes({"a": 0.6, "b": 0.4}, LABELS))
@@ -163,7 +163,7 @@ def test_a_prior_alone_decides_nothing():
 
 
 def test_what_is_forced_follows_the_prior_where_there_is_evidence():
-    proba = np.array([0.10, 0.87, 0.02, 0.01])
+    proba = np.array([0.05, 0.92, 0.02, 0.01])
     prior = over_classes({"a": 0.1, "b": 0.2, "c": 0.7}, LABELS)
     forced = policy().decide(window(final=True), proba, prior)
     assert (forced.index, forced.forced, forced.prior) == (1, True, True)
@@ -207,7 +207,7 @@ def test_the_promised_error_is_kept_under_the_prior_and_time_is_saved():
             waits[fused].append(k)
             wrong[fused] += label != target
     assert max(wrong.values()) <= 0.05 * n_trials
-    assert np.mean(waits[True]) < 0.75 * np.mean(waits[False])
+    assert np.mean(waits[True]) < 0.9 * np.mean(waits[False])
 
 
 def test_nobody_who_looks_at_nothing_is_decided_for_more_often_with_a_prior():
@@ -218,8 +218,7 @@ def test_nobody_who_looks_at_nothing_is_decided_for_more_often_with_a_prior():
     for _, looks in scripted(rng, 300, lambda k: [None] * k, drift=0.1, n_looks=40):
         for name, prior in (("none", None), ("expected", EXPECTED), ("certain", certain)):
             n[name] += first_verdict(policy(), looks, prior) is not None
-    print(n)
-    assert max(n.values()) <= n["none"] + 12
+    assert max(n.values()) <= n["none"] + 5
 
 
 # --- what a client may send ----------------------------------------------------------------------

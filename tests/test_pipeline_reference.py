@@ -503,7 +503,7 @@ class Reference:
         given = 0.95 * given / given.sum() + 0.05 / len(classes) if given.any() else 1
         shown = proba * given / np.sum(proba * given)
         best, odds = int(np.argmax(shown)), (1 - settings.target_error) / settings.target_error
-        backed = proba[best] / ((1 - proba[best]) / (len(classes) - 1)) >= odds
+        backed = proba[best] / (1 - proba[best]) >= odds / (len(classes) - 1) ** 0.5
         if backed and shown[best] >= 1 - settings.target_error:
             return (best, shown, False, None, "fused")
         if not final:

@@ -15,8 +15,9 @@ from bci.paradigms.keyboard import Completer, Keyboard, fragment
 ERROR_RATE = 0.05
 #: Share of words that are completed by their key, where it is offered (choice).
 COMPLETED = 0.7
-#: Share of selections of a key like "clear" or "speak" (choice).
+#: How often a key like "clear" or "speak" is wanted for each symbol that is (choice).
 SELDOM = 0.005
+_SELDOM = ("clear", "speak")
 
 
 class Language(Completer, Protocol):
@@ -50,19 +51,14 @@ def expect(
         Label: probability. They sum to 1; a target without a key has 0.
     """
     wanted = _wanted(keyboard, language)
-    keys = keyboard.keys
-    p = [wanted.get((key.action, key.value), 0.0) for key in keys]
-    seldom = [SELDOM if key.action in ("clear", "speak") and keyboard.text else 0.0 for key in keys]
-    undone = keyboard.undo() != keyboard
-    undo = [error_rate if undone and key.action == "undo" else 0.0 for key in keys]
-    reserved, total = sum(seldom) + sum(undo), sum(p)
-    if total <= 0.0:  # a page with nothing to want: it was opened by mistake
-        usable = [key.action != "none" for key in keys]
-        return {k: u / sum(usable) for k, u in zip(keyboard.layout.labels, usable, strict=True)}
-    rest = (1.0 - reserved) / total
+    p = [wanted.get((key.action, key.value), 0.0) for key in keyboard.keys]
+    if sum(p) <= 0.0:  # a page with nothing to want: it was opened by mistake
+        p = [float(key.action != "none") for key in keyboard.keys]
+    undone = error_rate if keyboard.undo() != keyboard else 0.0
+    rest = (1.0 - undone) / sum(p)
     return {
-        label: rest * q + s + u
-        for label, q, s, u in zip(keyboard.layout.labels, p, seldom, undo, strict=True)
+        label: rest * q + (undone if key.action == "undo" else 0.0)
+        for label, key, q in zip(keyboard.layout.labels, keyboard.keys, p, strict=True)
     }
 
 
@@ -76,12 +72,17 @@ def _wanted(keyboard: Keyboard, language: Language) -> dict[tuple[str, str], flo
             wanted[key.action, key.value] = p
             following = f"{key.value} "[len(fragment(keyboard.text))]
             symbols[following] = max(0.0, symbols.get(following, 0.0) - p)
+    seldom = SELDOM if keyboard.text else 0.0
     pages = keyboard.layout.pages
     here = {key.value for key in pages[keyboard.page] if key.action == "type"}
     for key in pages[keyboard.page]:
         if key.action == "type":
             wanted[key.action, key.value] = symbols.get(key.value, 0.0)
+        elif key.action in _SELDOM:
+            wanted[key.action, key.value] = seldom
         elif key.action == "open":
             there = {k.value for k in pages[key.value] if k.action == "type"}
-            wanted[key.action, key.value] = sum(symbols.get(s, 0.0) for s in there - here)
+            n_seldom = sum(k.action in _SELDOM for k in pages[key.value])
+            p = sum(symbols.get(s, 0.0) for s in there - here)
+            wanted[key.action, key.value] = p + n_seldom * seldom
     return wanted

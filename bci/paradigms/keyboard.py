@@ -159,6 +159,8 @@ class Keyboard:
                 return replace(self, page=key.value)
             case "complete":
                 return self._jump(self.text.removesuffix(fragment(self.text)) + key.value + " ")
+            case "speak":
+                return replace(self, page=HOME)
             case "clear":
                 return self.clear()
             case "undo":

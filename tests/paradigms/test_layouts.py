@@ -63,11 +63,11 @@ def test_letters_digits_and_signs_can_be_typed(name):
 
 @by_name
 def test_there_is_one_key_to_clear_one_to_speak_and_some_for_words(name):
-    keys = LAYOUTS[name].pages["home"]
-    actions = [key.action for key in keys]
+    pages = LAYOUTS[name].pages
+    actions = [key.action for keys in pages.values() for key in keys]
     assert (actions.count("clear"), actions.count("speak")) == (1, 1)
-    assert 2 <= keys.count(WORD) <= 4
-    assert keys.count(UNDO) == 1
+    assert 2 <= pages["home"].count(WORD) <= 4
+    assert all(keys.count(UNDO) == 1 for keys in pages.values())
 
 
 @given(data=st.data(), name=st.sampled_from(sorted(LAYOUTS)), helped=st.booleans())
@@ -131,9 +131,11 @@ def test_undo_goes_back_step_by_step():
         assert keyboard == step
 
 
-def test_to_speak_changes_nothing():
+def test_to_speak_leaves_the_text_as_it_is():
     keyboard = Keyboard(LAYOUTS["en_40"], "HELLO")
     assert keyboard.select(label_of(keyboard, "speak")) == keyboard
+    opened = Keyboard(LAYOUTS["en_12"], "HELLO", "…")
+    assert opened.select(label_of(opened, "speak")) == Keyboard(LAYOUTS["en_12"], "HELLO")
 
 
 # --- other files ---------------------------------------------------------------------------------

@@ -95,15 +95,28 @@ class LanguageModel:
         That word as it stands is none of them. Words of one frequency are in alphabetical
         order.
         """
-        return self._cached_complete(fragment(text.upper()), n)
+        before, begun = self._begun(text)
+        return tuple(before + word for word in self._cached_complete(begun, n))
 
     def probability(self, text: str, word: str) -> float:
         """Probability that the word that `text` ends in becomes `word`, 0 to 1."""
-        begun = fragment(text.upper())
-        found = bisect_left(self._words, word)
-        if not word.startswith(begun) or self._words[found : found + 1] != [word]:
+        before, begun = self._begun(text)
+        frequency = self._frequency_of(word.removeprefix(before))
+        if not word.startswith(before + begun) or not frequency:
             return 0.0
-        return self._share_listed(begun) * float(self._frequency[found]) / self._mass(begun)
+        return self._share_listed(begun) * frequency / self._mass(begun)
+
+    def _begun(self, text: str) -> tuple[str, str]:
+        """What is elided before the word that `text` ends in (L', QU'), and that word so far."""
+        whole = fragment(text.upper())
+        cut = max(whole.rfind(mark) for mark in WORD_MARKS) + 1
+        if cut and self._mass(whole[:cut]) < UNLISTED * self._frequency_of(whole[: cut - 1]):
+            return whole[:cut], whole[cut:]
+        return "", whole
+
+    def _frequency_of(self, word: str) -> float:
+        found = bisect_left(self._words, word)
+        return float(self._frequency[found]) if self._words[found : found + 1] == [word] else 0.0
 
     def _complete(self, begun: str, n: int) -> tuple[str, ...]:
         first, stop = self._range(begun)
@@ -132,10 +145,9 @@ class LanguageModel:
     def next_symbols(self, text: str) -> dict[str, float]:
         """Probability of each symbol to be the next of `text`; their sum is 1, none is 0."""
         text = text.upper()
-        inside = fragment(text)
-        begins = not text or text[-1].isspace()
-        if inside or begins:
-            letters = dict(zip(self._letters, self._cached_next(inside), strict=True))
+        before, begun = self._begun(text)
+        if before or begun or not text or text[-1].isspace():
+            letters = dict(zip(self._letters, self._cached_next(begun), strict=True))
         else:  # behind a full stop, a digit …
             letters = {END: 1.0}
         ends = letters.pop(END)

@@ -79,6 +79,20 @@ def test_a_words_probability(few):
     assert few.probability("TH", "THE") / few.probability("TH", "THEN") == pytest.approx(55 / 6)
 
 
+def test_words_after_an_elision():
+    model = LanguageModel({"l": 9.0, "ami": 3.0, "amie": 1.0, "it": 9.0, "it's": 2.0}, SYMBOLS)
+    assert model.complete("L'AM", 2) == ("L'AMI", "L'AMIE")
+    assert model.complete("L'AMI", 2) == ("L'AMIE",)
+    assert model.complete("IT'", 2) == ("IT'S",)  # a word of its own
+    assert model.probability("L'AM", "L'AMI") == pytest.approx(model.probability("AM", "AMI"))
+    assert model.next_symbols("L'AM") == model.next_symbols("AM")
+    assert model.next_symbols("L'") == model.next_symbols("")
+    french = load_language("fr", ALL)
+    assert french.complete("JE VOIS L'AMOU", 1) == ("L'AMOUR",)
+    assert french.complete("AUJOURD'", 1) == ("AUJOURD'HUI",)
+    assert load_language("en", ALL).complete("I DON'", 1) == ("DON'T",)
+
+
 # --- symbols -------------------------------------------------------------------------------------
 
 

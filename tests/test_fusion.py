@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bci import config
@@ -124,6 +124,7 @@ def test_half_of_the_odds_are_made_up_for_by_evidence():
 
 @pytest.mark.parametrize("threshold", [None, 0.6, 0.99])
 @pytest.mark.parametrize("at_longest", ["force", "abstain"])
+@settings(deadline=None, max_examples=50)
 @given(seed=st.integers(0, 10**6), n=st.sampled_from([2, 4, 12]), strength=st.floats(0, 6))
 def test_a_flat_prior_changes_nothing(threshold, at_longest, seed, n, strength):
     proba = probabilities(np.random.default_rng(seed), n, strength)

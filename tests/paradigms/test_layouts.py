@@ -1,7 +1,7 @@
 """Keyboards from files: those of the package, and what is said about mistakes."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bci.errors import ConfigError
@@ -70,6 +70,7 @@ def test_there_is_one_key_to_clear_one_to_speak_and_some_for_words(name):
     assert all(keys.count(UNDO) == 1 for keys in pages.values())
 
 
+@settings(deadline=None, max_examples=50)
 @given(data=st.data(), name=st.sampled_from(sorted(LAYOUTS)), helped=st.booleans())
 def test_after_any_selections_the_phrase_is_reached(data, name, helped):
     layout = LAYOUTS[name]

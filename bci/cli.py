@@ -120,6 +120,10 @@ def demo(
     realtime: Annotated[
         bool, typer.Option("--realtime", help="At the pace of life: about 3 minutes.")
     ] = False,
+    keyboard: Annotated[
+        str | None,
+        typer.Option(help="With words and language: 'en_12', or a YAML file of one's own."),
+    ] = None,
 ) -> None:
     """Spell a phrase with the simulated subject: no hardware, screen, network or file needed.
 
@@ -128,7 +132,7 @@ def demo(
     with _busy("starting"):
         from bci.demo import Demo
 
-    Demo(phrase, snr=snr, seed=seed, out=out, realtime=realtime).run()
+    Demo(phrase, snr=snr, seed=seed, out=out, realtime=realtime, keyboard=keyboard).run()
 
 
 @app.command()

@@ -17,6 +17,7 @@ import numpy as np
 
 from bci.config import Config, ControlDecision, DynamicDecision, ThresholdDecision
 from bci.decoders.stopping import StoppingRule
+from bci.fusion import evidence_scale, fuse, fused_threshold, is_backed
 from bci.types import NO_COMMAND, FloatArray, Quality, Window
 
 log = logging.getLogger(__name__)
@@ -26,19 +27,26 @@ Proba = FloatArray
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Index of the label, or None with the reason to abstain; the probabilities behind it."""
+    """Index of the label, or None with the reason to abstain; the probabilities behind it.
+
+    `prior`: a client's prior is among them.
+    """
 
     index: int | None
     proba: Proba | None
     reason: str | None = None
     forced: bool = False
+    prior: bool = False
 
 
 class Policy(Protocol):
     """Turns the probabilities of successive windows into verdicts."""
 
-    def decide(self, window: Window, proba: Proba) -> Verdict | None:
-        """Judge one window; `proba` has shape (n_classes,)."""
+    def decide(self, window: Window, proba: Proba, prior: Proba | None = None) -> Verdict | None:
+        """Judge one window; `proba` and `prior` have shape (n_classes,).
+
+        `proba` is the decoder's, without the prior, which only `Dynamic` has a use for.
+        """
         ...
 
     def abstain(self, window: Window) -> Verdict | None:
@@ -69,7 +77,7 @@ def _refuse() -> Verdict:
 class Each:
     """Every window gives the most probable label."""
 
-    def decide(self, window: Window, proba: Proba) -> Verdict | None:
+    def decide(self, window: Window, proba: Proba, prior: Proba | None = None) -> Verdict | None:
         """See `Policy`."""
         return Verdict(int(np.argmax(proba)), proba)
 
@@ -95,7 +103,7 @@ class Threshold:
         self._candidate = -1
         self._n_above = 0
 
-    def decide(self, window: Window, proba: Proba) -> Verdict | None:
+    def decide(self, window: Window, proba: Proba, prior: Proba | None = None) -> Verdict | None:
         """See `Policy`."""
         self._recent.append(proba)
         smooth = np.mean(self._recent, axis=0)
@@ -147,7 +155,7 @@ class Control:
         self._free_from = -1  # sample from which on a command may come again
         self._candidate, self._since = -1, 0
 
-    def decide(self, window: Window, proba: Proba) -> Verdict | None:
+    def decide(self, window: Window, proba: Proba, prior: Proba | None = None) -> Verdict | None:
         """See `Policy`."""
         self._recent.append(proba)
         smooth = np.mean(self._recent, axis=0)
@@ -188,23 +196,34 @@ class Dynamic:
 
     The rule says how high the posterior must be for the target error, as
     calibration found it, and after which of the windows no longer one is waited
-    for. Without a rule the posterior is taken at its word.
+    for. Without a rule the posterior is taken at its word. With a prior, `bci.fusion`
+    says how high the fused posterior must be; where the decoder has no evidence for
+    the label that it names, what is forced is forced without it.
     """
 
     def __init__(self, settings: DynamicDecision) -> None:
         self.settings = settings
         self._rule: StoppingRule | None = None
 
-    def decide(self, window: Window, proba: Proba) -> Verdict | None:
+    def decide(self, window: Window, proba: Proba, prior: Proba | None = None) -> Verdict | None:
         """See `Policy`."""
-        best = int(np.argmax(proba))
-        if proba[best] >= self._threshold(window):
-            return Verdict(best, proba)
+        shown = proba if prior is None else fuse(proba, prior)
+        best, fused = int(np.argmax(shown)), prior is not None
+        threshold, backed = self._threshold, True
+        if prior is not None:
+            error, n_classes = self.settings.target_error, len(proba)
+            scale = evidence_scale(threshold, error, n_classes)
+            threshold = fused_threshold(float(prior[best]), scale, error)
+            backed = is_backed(float(proba[best]), scale, error, n_classes)
+        if self._is_look(window) and backed and shown[best] >= threshold:
+            return Verdict(best, shown, prior=fused)
         if not self._is_last(window):
             return None
-        if self.settings.at_longest == "force":
-            return Verdict(best, proba, forced=True)
-        return Verdict(None, proba, reason="undecided")
+        if self.settings.at_longest == "abstain":
+            return Verdict(None, shown, reason="undecided", prior=fused)
+        if not backed:
+            return Verdict(int(np.argmax(proba)), proba, forced=True)
+        return Verdict(best, shown, forced=True, prior=fused)
 
     def abstain(self, window: Window) -> Verdict | None:
         """See `Policy`."""
@@ -225,10 +244,12 @@ class Dynamic:
             rule = None
         self._rule = rule
 
-    def _threshold(self, window: Window) -> float:
-        if self._rule is None:
-            return 1.0 - self.settings.target_error
-        return self._rule.threshold_at(window.stop - window.start)
+    @property
+    def _threshold(self) -> float:
+        return 1.0 - self.settings.target_error if self._rule is None else self._rule.threshold
+
+    def _is_look(self, window: Window) -> bool:
+        return self._rule is None or self._rule.is_look(window.stop - window.start)
 
     def _is_last(self, window: Window) -> bool:
         if self._rule is not None and window.stop - window.start >= self._rule.looks[-1]:

@@ -22,7 +22,17 @@ from pathlib import Path
 from typing import Any
 
 from bci.errors import RecordingError
-from bci.types import Bypass, Command, DecoderSwap, Event, Feedback, Gap, Marker, StreamInfo
+from bci.types import (
+    Bypass,
+    Command,
+    DecoderSwap,
+    Event,
+    Feedback,
+    Gap,
+    Marker,
+    Prior,
+    StreamInfo,
+)
 
 SCHEMA = "bci.events/1"
 
@@ -37,13 +47,14 @@ class SwapRecord:
     model: str
 
 
-LoggedEvent = Marker | Gap | Command | Feedback | Bypass | SwapRecord
+LoggedEvent = Marker | Gap | Command | Feedback | Prior | Bypass | SwapRecord
 
 _NAMES: dict[type[Any], str] = {
     Marker: "marker",
     Gap: "gap",
     Command: "command",
     Feedback: "feedback",
+    Prior: "prior",
     Bypass: "bypass",
     SwapRecord: "decoder_swap",
 }

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import heapq
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import replace
 from fractions import Fraction
@@ -27,6 +27,7 @@ from bci.decoders import AdaptiveDecoder, Decoder, MomentsDecoder
 from bci.decoders.learner import Learner
 from bci.decoders.stopping import StoppingRule
 from bci.dsp.chain import Chain
+from bci.fusion import over_classes
 from bci.types import (
     Bypass,
     Chunk,
@@ -39,6 +40,7 @@ from bci.types import (
     FloatArray,
     Gap,
     Marker,
+    Prior,
     StreamInfo,
     Window,
 )
@@ -105,6 +107,7 @@ class Pipeline:
         self._last = np.zeros(info.n_channels)  # newest good value of each channel
         self._pending: list[tuple[int, int, Event]] = []  # heap: at, order of arrival, event
         self._arrivals = count()
+        self._prior: Mapping[str, float] | None = None  # waits for the next selection
         self._seq = 0
         self.use(decoder, model)
 
@@ -206,10 +209,13 @@ class Pipeline:
         if isinstance(event, Marker):
             self._bar.see(event.value)
             if event.value in self._openers and self.cutter.kind != "sliding":
-                self.cutter.open_trial(event)
+                prior, self._prior = self._prior, None
+                self.cutter.open_trial(event, prior)
                 yield from self.cutter.due()
         elif isinstance(event, Gap):
             yield from self._break(event)
+        elif isinstance(event, Prior):
+            self._prior = event.proba
         elif isinstance(event, Command):
             self._pause(event.action == "pause")
         elif isinstance(event, DecoderSwap):
@@ -280,10 +286,11 @@ class Pipeline:
         if proba is None:
             verdict = self._policy.abstain(window)
         else:
-            verdict = self._policy.decide(window, proba)
+            prior = None if window.prior is None else over_classes(window.prior, self.classes)
+            verdict = self._policy.decide(window, proba, prior)
         if verdict is None:
             return None
-        decision = self._word(window, verdict)
+        decision = self._word(window, verdict, proba)
         if self.learner is not None:
             self._adapt(self.learner, window, decision.seq, verdict, decoded=proba is not None)
         return decision
@@ -330,15 +337,11 @@ class Pipeline:
                 "decoder failed %s: %s: %s (error %d)", where, type(error).__name__, error, n
             )
 
-    def _word(self, window: Window, verdict: Verdict) -> Decision:
+    def _word(self, window: Window, verdict: Verdict, decoded: FloatArray | None) -> Decision:
         if verdict.reason is not None:
             window = replace(window, quality=noted(window.quality, verdict.reason))
         self.cutter.close_trial(window.marker)
-        proba = (
-            {}
-            if verdict.proba is None
-            else dict(zip(self.classes, verdict.proba.tolist(), strict=True))
-        )
+        proba = self._by_label(verdict.proba)
         decision = Decision(
             seq=self._seq,
             first=window.first,
@@ -351,9 +354,14 @@ class Pipeline:
             marker=window.marker.value if window.marker else None,
             forced=verdict.forced,
             bar=self._bar.move(proba),
+            prior=verdict.prior,
+            proba_decoder=self._by_label(decoded if verdict.prior else None),
         )
         self._seq += 1
         return decision
+
+    def _by_label(self, proba: FloatArray | None) -> dict[str, float]:
+        return {} if proba is None else dict(zip(self.classes, proba.tolist(), strict=True))
 
 
 def _part(chunk: Chunk, start: int, stop: int) -> Chunk:

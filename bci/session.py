@@ -19,7 +19,7 @@ from __future__ import annotations
 import gc
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
@@ -36,6 +36,7 @@ from bci.clock import now
 from bci.config import Config, dump
 from bci.decoders.artifact import ModelSettings, load_decoder
 from bci.errors import BciError, ConfigError, RecordingError, UntrainedDecoder
+from bci.fusion import check
 from bci.inbox import Inbox, Item
 from bci.outputs.queue import OutputWorker
 from bci.paradigms.graz import GrazTimetable
@@ -54,6 +55,7 @@ from bci.types import (
     Feedback,
     Gap,
     Marker,
+    Prior,
     RawMarker,
     SourceState,
     StreamInfo,
@@ -554,6 +556,18 @@ class Session:
     def feedback(self, seq: int, correct: bool) -> None:
         """Say whether decision `seq` was right, for decoders that learn from it."""
         self._reader.inbox.put(Feedback(0, seq, correct), now())
+
+    def expect(self, proba: Mapping[str, float] | None) -> None:
+        """Say how probable the labels of the next selection are; None: take it back.
+
+        Raises
+        ------
+        ConfigError
+            It is no probability for each of the decoder's labels, or nothing here uses it.
+        """
+        if proba is not None:
+            check(proba, self._pipeline.classes, self.config)
+        self._reader.inbox.put(Prior(0, proba), now())
 
     def swap_decoder(self, path: Path) -> None:
         """Load a model artifact and decide by it from the next sample on."""

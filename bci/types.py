@@ -10,7 +10,7 @@ Conventions, once for all:
 The records, in the order of the data's way::
 
     source  ── Samples, RawMarker, Break ──►  session
-    session ── Chunk, Marker, Gap, Command, Feedback, DecoderSwap, Bypass ──►  Pipeline.push
+    session ── Chunk, Marker, Gap, Command, Feedback, Prior, DecoderSwap, Bypass ──►  Pipeline.push
     Pipeline ── Decision ──►  session ──►  outputs, recording, API
 """
 
@@ -217,6 +217,18 @@ class Feedback:
 
 
 @dataclass(frozen=True, slots=True)
+class Prior:
+    """How probable the labels of the next selection are, before any sample of it is seen.
+
+    `proba` sums to 1 (labels left out: 0). The next marker that opens a window takes it
+    and uses it up, whatever comes of that window. None: take back what still waits.
+    """
+
+    at: int
+    proba: Mapping[str, float] | None
+
+
+@dataclass(frozen=True, slots=True)
 class DecoderSwap:
     """From sample `at` on, windows are decided by `decoder`, and growing ones when `stopping` says.
 
@@ -238,7 +250,7 @@ class Bypass:
     active: bool = True
 
 
-Event = Chunk | Marker | Gap | Command | Feedback | DecoderSwap | Bypass
+Event = Chunk | Marker | Gap | Command | Feedback | Prior | DecoderSwap | Bypass
 
 
 # --- windows, scores, decisions ------------------------------------------------------------------
@@ -303,6 +315,8 @@ class Window:
         The marker that opened the window, for marker-locked windows.
     final : bool
         True unless a longer window of the same trial may follow.
+    prior : mapping of str to float, or None
+        What a client expects of the trial (see `Prior`).
     """
 
     start: int
@@ -314,6 +328,7 @@ class Window:
     moments: Moments | None = field(default=None, repr=False)
     marker: Marker | None = None
     final: bool = True
+    prior: Mapping[str, float] | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -361,6 +376,10 @@ class Decision:
         True: taken at the longest window without reaching the target error.
     bar : Bar or None
         Where the feedback bar stands now; None: none is shown.
+    prior : bool
+        True: a client's prior is in `proba`, and `proba_decoder` is without it.
+    proba_decoder : mapping of str to float
+        Empty where `proba` is the decoder's alone.
     t_first, t_last, t_decision, latency_ms : float or None
         Added by a live session: fitted times of the evidence, the time of
         publication, and milliseconds from the arrival of the last sample to it.
@@ -377,6 +396,8 @@ class Decision:
     marker: str | None = None
     forced: bool = False
     bar: Bar | None = None
+    prior: bool = False
+    proba_decoder: Mapping[str, float] = field(default_factory=dict)
     t_first: float | None = None
     t_last: float | None = None
     t_decision: float | None = None
@@ -410,6 +431,8 @@ class Decision:
             "marker": self.marker,
             "forced": self.forced,
             "bar": None if self.bar is None else asdict(self.bar),
+            "prior": self.prior,
+            "proba_decoder": dict(self.proba_decoder) if self.prior else None,
             "model": self.model,
         }
 

@@ -8,7 +8,7 @@ covariances follow are sums of the same samples in the same order.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import count
@@ -40,6 +40,7 @@ class _Trial:
     number: int
     start: int
     stop: int
+    prior: Mapping[str, float] | None = None
     broken: str | None = None  # why its samples are not where its marker says
 
     def when(self) -> tuple[int, int, int]:
@@ -229,10 +230,10 @@ class WindowCutter:
         # the ring's indices go on through what is not there; the ledger keeps it from being shown
         self.ring.write(np.broadcast_to(0.0, (resume - here, self._n_channels)))
 
-    def open_trial(self, marker: Marker) -> None:
-        """A marker opens a window (or a growing row of windows)."""
+    def open_trial(self, marker: Marker, prior: Mapping[str, float] | None = None) -> None:
+        """A marker opens a window (or a growing row of windows), each with `prior`."""
         start = ceil(int(marker.onset) * self.ratio) + self.offset
-        trial = _Trial(marker, next(self._numbers), start, start + self._shortest)
+        trial = _Trial(marker, next(self._numbers), start, start + self._shortest, prior)
         insort(self._trials, trial, key=_Trial.when)
         if len(self._trials) > MAX_TRIALS:
             self._trials.remove(min(self._trials, key=lambda t: t.number))
@@ -290,7 +291,8 @@ class WindowCutter:
             data = np.array(self.ring.view(start, stop).T, np.float64, order="C")
         up, down = self.ratio.numerator, self.ratio.denominator
         first, last = start * down // up, (stop - 1) * down // up
-        return Window(start, stop, first, last, data, quality, moments, marker, final)
+        prior = None if trial is None else trial.prior
+        return Window(start, stop, first, last, data, quality, moments, marker, final, prior)
 
     def _sums_over(self, start: int, stop: int) -> Moments | None:
         if self._sums is None or self._sums.embedding != self.embedding:

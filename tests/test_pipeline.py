@@ -10,7 +10,17 @@ import pytest
 from bci import config, windows
 from bci.errors import ConfigError
 from bci.pipeline import Pipeline
-from bci.types import Bypass, Chunk, Command, DecoderSwap, Feedback, Gap, Marker, StreamInfo
+from bci.types import (
+    Bypass,
+    Chunk,
+    Command,
+    DecoderSwap,
+    Feedback,
+    Gap,
+    Marker,
+    Prior,
+    StreamInfo,
+)
 
 SFREQ = 100.0
 INFO = StreamInfo("test", SFREQ, ("A", "B", "C"), ("eeg", "eeg", "eeg"))
@@ -348,3 +358,35 @@ def test_memory_does_not_grow(text, monkeypatch):
     finally:
         tracemalloc.stop()
     assert max(sizes[2:]) - min(sizes[2:]) < 2_000
+
+
+# --- a prior -------------------------------------------------------------------------------------
+
+
+def test_a_prior_is_for_the_next_selection_alone():
+    line = pipeline(GROWING, Fixed(0.94, 0.03, 0.03))  # not sure enough without a prior
+    line.push(Prior(0, {"x": 0.1, "y": 0.9}))
+    line.push(Prior(0, {"x": 0.8, "y": 0.2}))  # the newest counts
+    for at in (10, 200, 400):
+        line.push(Marker(at, at, "1"))
+    line.push(Prior(150, {"x": 0.8, "y": 0.2}))
+    line.push(Prior(160, None))  # taken back
+    line.push(Prior(250, {"x": 0.9, "z": 0.1}))  # while a selection grows: for the one after it
+    line.push(Marker(600, 600, "else"))  # opens nothing
+    found = line.push(Chunk(0, noise(1000)))
+    assert [(*span, d.prior, d.forced) for span, d in zip(spans(found), found, strict=True)] == [
+        (10, 49, True, False), (200, 299, False, True), (400, 439, True, False)
+    ]  # fmt: skip
+    assert found[1].proba == {"x": 0.94, "y": 0.03, "z": 0.03}
+    assert found[1].to_json()["proba_decoder"] is None
+    assert found[0].proba_decoder == {"x": 0.94, "y": 0.03, "z": 0.03}
+    assert found[0].proba["x"] > 0.95 > found[0].proba_decoder["x"]
+
+
+def test_a_prior_belongs_to_labels_and_outlives_a_swap():
+    line = pipeline(GROWING, Fixed(0.5, 0.5))
+    line.push(Prior(0, {"z": 0.7, "x": 0.3}))
+    line.push(DecoderSwap(5, Fixed(0.03, 0.03, 0.94), "of three"))
+    line.push(Marker(10, 10, "1"))
+    (decision,) = line.push(Chunk(0, noise(200)))
+    assert (decision.label, decision.prior, decision.last) == ("z", True, 49)

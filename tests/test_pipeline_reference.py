@@ -31,6 +31,7 @@ from bci.types import (
     Feedback,
     Gap,
     Marker,
+    Prior,
     Quality,
     StreamInfo,
 )
@@ -181,8 +182,17 @@ def random_events(rng, n, session) -> list[Any]:
     for _ in range(rng.integers(0, 8)):
         at = int(rng.choice(places))
         events.append(random_event(rng, at, session))
+    if session.window.kind == "growing":
+        events += [Prior(int(rng.choice(places)), random_prior(rng)) for _ in range(6)]
     events = [events[i] for i in rng.permutation(len(events))]
     return sorted(events, key=lambda event: event.at)
+
+
+def random_prior(rng) -> dict[str, float] | None:
+    if rng.random() < 0.2:
+        return None
+    p = rng.dirichlet([0.4, 0.4, 0.4])
+    return dict(zip(rng.permutation(["x", "y", "stranger"]).tolist(), p.tolist(), strict=True))
 
 
 def random_event(rng, at, session) -> Any:
@@ -215,6 +225,8 @@ class Row:
     model: str
     marker: str | None
     forced: bool
+    prior: bool
+    proba_decoder: dict[str, float]
     forgotten: bool  # so old that the ring has it no more
 
 
@@ -224,6 +236,7 @@ class Trial:
     number: int
     start: int
     length: int
+    prior: dict[str, float] | None = None
     broken: str | None = None
 
 
@@ -246,6 +259,7 @@ class Reference:
         self.hop = round(s.config.window.hop_s * self.sfreq)
         self.decoder, self.model, self.paused = s.decoder, "first", False
         self.next_start, self.trials, self.n_trials = 0, [], 0
+        self.expected = None
         self.lost = []
         self.recent, self.n_above, self.candidate, self.silent = [], 0, None, -1
         self.gaps, self.segments, self.switches = [], [], []
@@ -343,6 +357,8 @@ class Reference:
                 if self.paused != (event.action == "pause"):
                     self._forget()
                 self.paused = event.action == "pause"
+            elif isinstance(event, Prior):
+                self.expected = event.proba
             elif isinstance(event, DecoderSwap):
                 self.decoder, self.model = event.decoder, event.model
                 self._forget()
@@ -360,8 +376,8 @@ class Reference:
         shortest = self.length
         if settings.kind == "growing":
             shortest = min(self.length, round(settings.min_s * self.sfreq))
-        self.trials.append(Trial(marker, self.n_trials, start, shortest))
-        self.n_trials += 1
+        self.trials.append(Trial(marker, self.n_trials, start, shortest, self.expected))
+        self.n_trials, self.expected = self.n_trials + 1, None
 
     def _cut(self, count, oldest=0):
         """Decide on the windows complete within `count` samples.
@@ -437,10 +453,14 @@ class Reference:
                 reasons = (*quality.reasons, "decoder-error")
                 quality = Quality(False, reasons, quality.bads, quality.bad_fraction)
         last = floor((stop - 1) / self.ratio)
-        verdict = self._verdict(proba, last, final)
+        prior = None if trial is None else trial.prior
+        if proba is not None and prior is not None:
+            verdict = self._fused(proba, prior, final)
+        else:
+            verdict = self._verdict(proba, last, final)
         if verdict is None:
             return False
-        label, shown, forced, why = verdict
+        label, shown, forced, why, *fused = verdict
         if why is not None:
             reasons = (*quality.reasons, why)
             quality = Quality(False, reasons, quality.bads, quality.bad_fraction)
@@ -450,7 +470,8 @@ class Reference:
                 floor(start / self.ratio), last,
                 None if label is None else classes[label],
                 {} if shown is None else dict(zip(classes, shown, strict=True)),
-                quality, self.model, marker and marker.value, forced, start < oldest,
+                quality, self.model, marker and marker.value, forced, bool(fused),
+                dict(zip(classes, proba, strict=True)) if fused else {}, start < oldest,
             )
         )  # fmt: skip
         return True
@@ -474,6 +495,24 @@ class Reference:
                 return (best, proba, True, None)
             return (None, proba, False, "undecided")
         return self._threshold(settings, proba, last)
+
+    def _fused(self, proba, prior, final):
+        """The rule in odds; without calibration the threshold is 1 - error for every prior."""
+        settings, classes = self.session.config.decision, self.decoder.classes_.tolist()
+        given = np.array([prior.get(c, 0.0) for c in classes])
+        given = 0.95 * given / given.sum() + 0.05 / len(classes) if given.any() else 1
+        shown = proba * given / np.sum(proba * given)
+        best, odds = int(np.argmax(shown)), (1 - settings.target_error) / settings.target_error
+        backed = proba[best] / (1 - proba[best]) >= odds / (len(classes) - 1) ** 0.5
+        if backed and shown[best] >= 1 - settings.target_error:
+            return (best, shown, False, None, "fused")
+        if not final:
+            return None
+        if settings.at_longest == "abstain":
+            return (None, shown, False, "undecided", "fused")
+        if not backed:
+            return (int(np.argmax(proba)), proba, True, None)
+        return (best, shown, True, None, "fused")
 
     def _threshold(self, settings, proba, last):
         if proba is None:
@@ -589,15 +628,14 @@ def check(seed):
 def assert_same(found, expected):
     assert len(found) == len(expected)
     for one, other in zip(found, expected, strict=True):
-        for name in ("first", "last", "label", "model", "marker", "forced"):
+        for name in ("first", "last", "label", "model", "marker", "forced", "prior"):
             assert getattr(one, name) == getattr(other, name), name
         if other.forgotten:  # with its defects
             assert one.quality.ok is other.quality.ok is False
         else:
             assert one.quality == other.quality
-        assert one.proba.keys() == other.proba.keys()
-        for label, p in other.proba.items():
-            assert one.proba[label] == pytest.approx(p, abs=1e-9)
+        assert one.proba == pytest.approx(other.proba, abs=1e-9)
+        assert one.proba_decoder == pytest.approx(other.proba_decoder, abs=1e-9)
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ What every client uses, the desktop application included::
     POST /v1/markers     {value, t}
     POST /v1/control     {action: pause | resume}
     POST /v1/feedback    {seq, correct}
+    POST /v1/prior       {proba: {label: p}}
     POST /v1/decoder     {path}
     POST /v1/calibration {action: start | finish | cancel, decoder}
     POST /v1/ladder      {action: look | rollback}
@@ -21,6 +22,7 @@ thread that runs it. This module says what the server asks of the engine.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -77,6 +79,10 @@ class Engine(Protocol):
 
     def feedback(self, seq: int, correct: bool) -> None:
         """Say whether decision `seq` was right, for decoders that learn from it."""
+        ...
+
+    def expect(self, proba: Mapping[str, float] | None) -> None:
+        """Give the prior of the next selection's labels, or take it back."""
         ...
 
     def swap_decoder(self, path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from anyio import to_thread
 from fastapi import APIRouter, FastAPI, Security
@@ -41,6 +41,9 @@ may give `?token=TOKEN`.
 """
 
 
+Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+
+
 class MarkerRequest(Settings):
     """A marker for the present sample, or for another moment."""
 
@@ -63,6 +66,15 @@ class FeedbackRequest(Settings):
 
     seq: int = Field(ge=0, description="number of the decision")
     correct: bool
+
+
+class PriorRequest(Settings):
+    """What is expected of the next selection, whose marker is still to come."""
+
+    proba: dict[str, Probability] | None = Field(
+        description="probability of each label, in all 1; labels left out count as 0, and none "
+        "becomes impossible; null: take back what still waits"
+    )
 
 
 class DecoderRequest(Settings):
@@ -164,6 +176,12 @@ def _control(engine: Engine) -> APIRouter:
     async def feedback(body: FeedbackRequest) -> Response:
         """Tell an adaptive decoder whether a decision was right."""
         engine.feedback(body.seq, body.correct)
+        return _accepted()
+
+    @router.post("/prior", status_code=202)
+    async def prior(body: PriorRequest) -> Response:
+        """Say how probable each label is, for the next selection alone; recorded as used."""
+        engine.expect(body.proba)
         return _accepted()
 
     @router.post("/decoder", status_code=202)

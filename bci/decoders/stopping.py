@@ -5,7 +5,6 @@ How it is found: `bci.calibration.stopping`. Who applies it live: `bci.decision`
 
 from __future__ import annotations
 
-import math
 from itertools import pairwise
 
 from pydantic import Field, field_validator
@@ -48,6 +47,6 @@ class StoppingRule(Settings):
         """Length of the last look, seconds."""
         return self.looks[-1] / self.sfreq
 
-    def threshold_at(self, n_times: int) -> float:
-        """Posterior that decides a window of `n_times` samples; infinite where it is no look."""
-        return self.threshold if n_times in self.looks else math.inf
+    def is_look(self, n_times: int) -> bool:
+        """Whether a window of `n_times` samples is tested."""
+        return n_times in self.looks

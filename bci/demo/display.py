@@ -36,6 +36,14 @@ class Selection(NamedTuple):
         """Whether it is the target that was wanted."""
         return self.label == self.wanted
 
+    @property
+    def right_unaided(self) -> bool:
+        """Whether the decoder alone, without a prior, would have named it."""
+        if self.decision is None or not self.decision.prior:
+            return self.right
+        alone = self.decision.proba_decoder
+        return max(alone, key=alone.__getitem__) == self.wanted
+
 
 class Display:
     """Writes to a console, whatever its width."""

@@ -24,7 +24,10 @@ from bci.metrics import (
     itr,
     latency_percentiles,
 )
+from bci.paradigms.expectation import expect
 from bci.paradigms.keyboard import KEYBOARD_12, Keyboard
+from bci.paradigms.language import LanguageModel, load_language
+from bci.paradigms.layouts import load_layout
 from bci.paradigms.speller import TARGETS_12, SpellerTimetable
 from bci.paradigms.subject import OCCIPITAL, SimulatedSubject
 from bci.paradigms.timetable import CUE
@@ -63,6 +66,9 @@ class Demo:
         Folder for recording, decisions, model and configuration.
     realtime : bool
         At the pace of life.
+    keyboard : str or path, optional
+        A keyboard of 12 targets (`bci.paradigms.layouts`), whose language completes words
+        and gives each selection a prior; None: letters in groups, no language.
     console : Console, optional
         Where to say it; None: standard output.
     clock, sleep : callable
@@ -71,7 +77,9 @@ class Demo:
     Raises
     ------
     ConfigError
-        The phrase is empty, or cannot be typed.
+        The phrase is empty, or cannot be typed; the keyboard cannot be used.
+    MissingDependency
+        The keyboard has a language, but `wordfreq` is not installed.
     """
 
     def __init__(
@@ -82,11 +90,16 @@ class Demo:
         seed: int,
         out: Path,
         realtime: bool = False,
+        keyboard: str | Path | None = None,
         console: Console | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self.keyboard = Keyboard(KEYBOARD_12)
+        layout = KEYBOARD_12 if keyboard is None else load_layout(keyboard, TARGETS_12)
+        self.language: LanguageModel | None = None
+        if layout.language:
+            self.language = load_language(layout.language, layout.symbols)
+        self.keyboard = Keyboard(layout, words=self.language)
         self.phrase = self.keyboard.spellable(phrase)
         if not self.phrase:
             raise ConfigError("there is nothing to spell: --phrase is empty")
@@ -165,6 +178,8 @@ class Demo:
         while self.keyboard.text != self.phrase and len(self.selections) < patience:
             wanted = self.keyboard.targets_for(self.phrase)[0]
             began = session.now
+            if self.language is not None:
+                session.expect(expect(self.keyboard, self.language))
             decision = session.show(table.trial(wanted, began), until_decided=True)
             selection = Selection(wanted, decision, session.now - began)
             self.selections.append(selection)
@@ -190,6 +205,9 @@ class Demo:
             f"{N_TARGETS} targets, {min(frequencies):g} to {max(frequencies):g} Hz, "
             "filter-bank CCA",
         )
+        if self.language is not None:
+            code = self.keyboard.layout.language
+            show.row("language", f"'{code}': words are offered, and each selection has a prior")
 
     def _summarise(self, session: VirtualSession, seconds: float) -> None:
         row, text = self._display.row, self.keyboard.text
@@ -226,9 +244,13 @@ class Demo:
             row("", f"better than {against}")
         row("", f"{n_forced} forced at the longest window, {n_abstained} abstained")
         mean_s = float(np.mean([s.seconds for s in self.selections]))
+        by = ""
+        if self.language is not None:  # what the language knows is not told by the brain
+            accuracy = sum(s.right_unaided for s in self.selections) / n
+            by = ", without the language's prior"
         row(
             "ITR",
-            f"{itr(accuracy, N_TARGETS, mean_s):.1f} bit/min by Wolpaw's definition:",
+            f"{itr(accuracy, N_TARGETS, mean_s):.1f} bit/min by Wolpaw's definition{by}:",
             "60/T · [log2 M + P log2 P + (1−P) log2((1−P)/(M−1))]",
             f"M = {N_TARGETS} targets, P = {accuracy:.2f}, T = {mean_s:.2f} s a selection, gaze "
             "shift and feedback included",

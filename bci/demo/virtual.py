@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any, Self
@@ -21,7 +21,7 @@ from bci.paradigms.timetable import STIM_OFF, Trial
 from bci.pipeline import Pipeline
 from bci.recording.writer import Recorder
 from bci.sources.files import Recording, load_recording
-from bci.types import Chunk, Decision, DecoderSwap, Event, Marker, StreamInfo
+from bci.types import Chunk, Decision, DecoderSwap, Event, Marker, Prior, StreamInfo
 
 CHUNK_S = 0.02  # as an amplifier would send them
 
@@ -98,6 +98,10 @@ class VirtualSession:
             self._mark(marker.value)
         self._advance(self.now + trial.stop_s - trial.markers[-1].t)
         return self.decisions[before] if len(self.decisions) > before else None
+
+    def expect(self, proba: Mapping[str, float]) -> None:
+        """Say how probable each target is in the trial that comes next."""
+        self._push(Prior(self._subject.position, proba))
 
     def recording(self) -> Recording:
         """The recording so far, read from its file."""

@@ -58,6 +58,9 @@ class FakeEngine:
     def feedback(self, seq: int, correct: bool) -> None:
         self._called("feedback", seq, correct)
 
+    def expect(self, proba: dict[str, float] | None) -> None:
+        self._called("prior", proba)
+
     def swap_decoder(self, path: Path) -> None:
         if self.loading is not None:
             self.calls.append(("loading", path))

@@ -40,6 +40,8 @@ def test_metrics_are_prometheus_text(site, engine):
         ("/v1/control", {"action": "pause"}, ("command", "pause")),
         ("/v1/control", {"action": "resume"}, ("command", "resume")),
         ("/v1/feedback", {"seq": 3, "correct": False}, ("feedback", 3, False)),
+        ("/v1/prior", {"proba": {"13 Hz": 1}}, ("prior", {"13 Hz": 1.0})),
+        ("/v1/prior", {"proba": None}, ("prior", None)),
         ("/v1/calibration", {"action": "start"}, ("calibrate", "start", None)),
         ("/v1/calibration", {"action": "finish", "decoder": "mdm"}, ("calibrate", "finish", "mdm")),
         ("/v1/ladder", {"action": "look"}, ("climb", "look")),
@@ -108,6 +110,22 @@ def test_malformed_bodies(site, engine, body, status, says):
     assert engine.calls == []
 
 
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        ({}, "'proba' is missing"),
+        ({"proba": {"13 Hz": -0.1}}, "'proba.13 Hz': Input should be greater than or equal to 0"),
+        ({"proba": {"13 Hz": 1.5}}, "less than or equal to 1"),
+        ({"proba": {"13 Hz": "much"}}, "'proba.13 Hz'"),
+        ({"proba": 0.5}, "'proba'"),
+    ],
+)
+def test_a_prior_that_is_none(site, engine, body, says):
+    answer = site.http.post("/v1/prior", json=body, headers=site.token)
+    assert (answer.status_code, engine.calls) == (422, [])
+    assert says in answer.json()["error"]
+
+
 def test_a_body_of_undeclared_length_is_limited_too(site, engine):
     parts = (b" " * 8192 for _ in range(20))
     headers = {**site.token, "Content-Type": "application/json"}
@@ -147,8 +165,8 @@ def test_docs_stay_on(site):
     schema = site.http.get("/openapi.json").json()
     assert set(schema["paths"]) == {
         "/health", "/metrics", "/v1/status",
-        "/v1/markers", "/v1/control", "/v1/feedback", "/v1/decoder", "/v1/calibration",
-        "/v1/ladder",
+        "/v1/markers", "/v1/control", "/v1/feedback", "/v1/prior", "/v1/decoder",
+        "/v1/calibration", "/v1/ladder",
     }  # fmt: skip
     posts = [part["post"] for part in schema["paths"].values() if "post" in part]
     assert all(post["security"] for post in posts)

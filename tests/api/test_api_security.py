@@ -15,6 +15,7 @@ CONTROL = [
     "/v1/markers",
     "/v1/control",
     "/v1/feedback",
+    "/v1/prior",
     "/v1/decoder",
     "/v1/calibration",
     "/v1/ladder",

@@ -239,3 +239,31 @@ def test_interrupted_it_leaves_a_whole_recording_that_the_next_demo_replaces(tmp
     assert verify(folder.xdf).ok
     folder.clear()
     assert files(tmp_path / "here") == {"demo_files.json"}
+
+
+@pytest.mark.slow
+def test_with_a_language_it_offers_words_and_expects_what_it_says(tmp_path):
+    pytest.importorskip("wordfreq", reason="the extra 'language' is not installed")
+    story, said = demo(tmp_path / "out", phrase="THE TEA", keyboard="en_12")
+    story.run()
+    assert story.keyboard.text == "THE TEA"
+    captions = re.findall(r"Hz  (\S+) +(?:right|wrong)", said.getvalue())
+    assert {"THE", "T"} <= set(captions)
+    one_line = " ".join(said.getvalue().split())
+    assert "'en': words are offered, and each selection has a prior" in one_line
+    assert "bit/min by Wolpaw's definition, without the language's prior:" in one_line
+    spelled = [s.decision for s in story.selections]
+    assert any(d.prior for d in spelled)
+    assert all(d.prior or d.forced for d in spelled)  # forced where the decoder knows nothing
+    found = decisions(
+        story.folder.xdf, load_recording(story.folder.xdf), config.load(story.folder.config)
+    )
+    again = [d for d in found if d.seq >= spelled[0].seq]
+    assert [(d.first, d.label, d.prior) for d in again] == [
+        (d.first, d.label, d.prior) for d in spelled
+    ]
+
+
+def test_a_keyboard_for_more_targets_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match="there are targets for 4 rows of 3"):
+        demo(tmp_path, keyboard="en_40")

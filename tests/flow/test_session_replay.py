@@ -12,12 +12,13 @@ from bci.calibration.training import collect, fit
 from bci.clock import now
 from bci.config import SourceSettings
 from bci.decoders.artifact import save
+from bci.errors import ConfigError
 from bci.eventlog import SwapRecord
 from bci.eventlog import read as read_events
 from bci.recording.verify import verify
 from bci.replay import decisions
 from bci.sources.files import load_recording
-from bci.types import Command, Gap, Marker
+from bci.types import Command, Gap, Marker, Prior
 
 CHUNKS = (1000, 7, [1, 0, 997], [250, 13, 60, 1])
 
@@ -312,3 +313,57 @@ def test_a_remote_clock_is_in_the_recording(session, settings, tmp_path):
         (eeg,) = [s for s in streams if s["info"]["type"] == ["EEG"]]
         assert eeg["time_stamps"][0] - now() == pytest.approx(shift, abs=20)
         assert np.diff(eeg["time_stamps"]).max() < 0.01
+
+
+def test_priors_of_a_client_are_recorded_and_replayed(
+    session, settings, client, until, decided, same, tmp_path
+):
+    """The simulated subject's selections, some with a prior; twenty times as fast as life."""
+    labels = [f"{9.25 + 0.5 * k:g} Hz" for k in range(12)]
+    live = session(
+        settings(
+            "any",
+            source={"kind": "simulated", "paradigm": "ssvep12", "speed": 20.0, "snr": 3.0},
+            channels={"pick": "eeg", "montage": None},
+            markers={"kind": "source"},
+            events={},
+            processing=[{"kind": "bandpass", "low_hz": 6, "high_hz": 60, "order": 4}],
+            window={
+                "kind": "growing", "markers": ["stim_on"], "offset_s": 0.14, "min_s": 0.5,
+                "hop_s": 0.3, "length_s": 1.7,
+            },
+            decoder={
+                "kind": "fbcca", "bands": 2, "harmonics": 2,
+                "frequencies_hz": {label: float(label.split()[0]) for label in labels},
+            },
+            decision={"kind": "dynamic", "at_longest": "abstain"},
+            recording={"root": str(tmp_path / "recordings")},
+        )
+    )  # fmt: skip
+    api = client(live)
+
+    def n_decided():
+        return live.telemetry.snapshot()["decisions"]
+
+    with pytest.raises(ConfigError, match="'99 Hz', which the decoder does not know"):
+        live.expect({"99 Hz": 1.0})
+    sent = [{label: 0.6, labels[5]: 0.4} for label in labels[:5]]
+    for proba in sent:
+        before = n_decided()
+        api.post("/v1/prior", {"proba": proba})
+        until(lambda before=before: n_decided() >= before + 3, 10)
+    live.stop()
+    assert live.error is None
+
+    paths = live.record.paths
+    assert [e.proba for e in read_events(paths.events) if isinstance(e, Prior)] == sent
+    found = decided(paths)
+    assert 1 <= sum(d["prior"] for d in found) <= len(sent)
+    assert all((d["proba_decoder"] is not None) == d["prior"] for d in found)
+    recording = load_recording(paths.xdf)
+    for chunk in CHUNKS:
+        again = list(decisions(paths.xdf, recording, config.load(paths.config), chunk))
+        same([d.to_json() for d in again], found, 1e-9)
+        for one, other in zip(again, found, strict=True):
+            assert one.prior == other["prior"]
+            assert one.proba_decoder == pytest.approx(other["proba_decoder"] or {}, abs=1e-9)

@@ -1,7 +1,7 @@
 """Keyboards: everything can be typed, and every mistake can be mended."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bci.errors import ConfigError
@@ -42,6 +42,7 @@ def test_keys_are_the_targets_in_reading_order(layout, targets):
     assert [(t.row, t.column) for t in targets] == sorted((t.row, t.column) for t in targets)
 
 
+@settings(deadline=None, max_examples=50)
 @given(data=st.data(), layout=st.sampled_from(LAYOUTS))
 def test_after_any_selections_the_phrase_is_reached(data, layout):
     wrong = data.draw(st.lists(st.sampled_from(layout.labels), max_size=25))
@@ -50,6 +51,7 @@ def test_after_any_selections_the_phrase_is_reached(data, layout):
     assert typed(keyboard, keyboard.targets_for(phrase)).text == phrase
 
 
+@settings(deadline=None, max_examples=50)
 @given(data=st.data(), layout=st.sampled_from(LAYOUTS))
 def test_a_user_who_is_misunderstood_still_gets_there(data, layout):
     phrase = data.draw(st.text(st.sampled_from(sorted(layout.symbols)), min_size=1, max_size=6))

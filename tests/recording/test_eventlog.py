@@ -11,7 +11,17 @@ import pytest
 from bci import eventlog
 from bci.errors import RecordingError
 from bci.eventlog import EventLog, SwapRecord
-from bci.types import Bypass, Chunk, Command, DecoderSwap, Feedback, Gap, Marker, StreamInfo
+from bci.types import (
+    Bypass,
+    Chunk,
+    Command,
+    DecoderSwap,
+    Feedback,
+    Gap,
+    Marker,
+    Prior,
+    StreamInfo,
+)
 
 INFO = StreamInfo(
     "Amp ü", 250.0, ("Fz", "Cz"), ("eeg", "eeg"), {"Fz": (0.1, 0.2, 0.3)}, "serial", rank=1
@@ -23,6 +33,8 @@ EVENTS = [
     Command(1500, "pause"),
     Feedback(1600, 3, True),
     Bypass(1700, 0, False),
+    Prior(1750, {"13 Hz": 0.75, "ü": np.float64(0.25)}),
+    Prior(1760, None),
 ]
 
 
@@ -44,7 +56,7 @@ def test_every_event_comes_back(path):
 
 
 def test_one_line_per_event_for_the_owner_only(path):
-    assert path.read_bytes().count(b"\n") == 8
+    assert path.read_bytes().count(b"\n") == 2 + len(EVENTS)
     assert path.stat().st_mode & 0o777 == 0o600
 
 

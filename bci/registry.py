@@ -55,6 +55,7 @@ BUILT_IN: dict[Family, dict[str, str]] = {
         "fb_tangent_space": (
             "bci.decoders.covariance.filter_bank_tangent_space:FilterBankTangentSpaceSettings"
         ),
+        "contextual_bandit": "bci.decoders.covariance.contextual_bandit:ContextualBanditSettings",
         "recentred": "bci.decoders.covariance.recentred:RecentredSettings",
         "deep_ssvep": "bci.decoders.deep.deep_ssvep:DeepSSVEPSettings",
         "deep_ssvep_ensemble": "bci.decoders.deep.ensemble:DeepSSVEPEnsembleSettings",

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from bci.decoders.covariance.alignment import Alignment
     from bci.decoders.covariance.augmented import AugmentedCovariance
     from bci.decoders.covariance.bt_acm import BlockToeplitzMDM, BlockToeplitzTangentSpace
+    from bci.decoders.covariance.contextual_bandit import ContextualBandit
     from bci.decoders.covariance.csp import CSPLDA, FBCSP
     from bci.decoders.covariance.fgmdm import FgMDM
     from bci.decoders.covariance.filter_bank_tangent_space import FilterBankTangentSpace
@@ -48,6 +49,7 @@ __all__ = [
     "BandPower",
     "BlockToeplitzMDM",
     "BlockToeplitzTangentSpace",
+    "ContextualBandit",
     "Decoder",
     "DeepSSVEP",
     "DeepSSVEPEnsemble",
@@ -59,6 +61,7 @@ __all__ = [
     "MultiStimulusCCA",
     "OffsetFBCCA",
     "Recentred",
+    "RewardedDecoder",
     "SourceFreeAdaptation",
     "TangentSpaceLR",
 ]
@@ -81,6 +84,7 @@ _HOME = {
     "TRCA": "bci.decoders.ssvep.trca",
     "TangentSpaceLR": "bci.decoders.covariance.riemann",
     "MDM": "bci.decoders.covariance.riemann",
+    "ContextualBandit": "bci.decoders.covariance.contextual_bandit",
     "CSPLDA": "bci.decoders.covariance.csp",
     "FBCSP": "bci.decoders.covariance.csp",
     "FgMDM": "bci.decoders.covariance.fgmdm",
@@ -139,4 +143,13 @@ class AdaptiveDecoder(Decoder, Protocol):
 
     def rollback(self) -> None:
         """Be again as training left it."""
+        ...
+
+
+@runtime_checkable
+class RewardedDecoder(AdaptiveDecoder, Protocol):
+    """One that learns from "right" and "wrong" too, and from nothing else: it needs no label."""
+
+    def reward(self, window: FloatArray | Moments, label: Any, correct: bool) -> bool:
+        """Learn whether it was right to decide `label` for a window that `update` accepted."""
         ...

@@ -53,6 +53,7 @@ TRUSTED = (
     "bci.decoders.covariance.bt_acm.BlockToeplitzMDM",
     "bci.decoders.ssvep.cca.CCA",
     "bci.decoders.ssvep.cca.FBCCA",
+    "bci.decoders.covariance.contextual_bandit.ContextualBandit",
     "bci.decoders.covariance.csp.CSPLDA",
     "bci.decoders.covariance.csp.FBCSP",
     "bci.decoders.deep.ensemble.DeepSSVEPEnsemble",

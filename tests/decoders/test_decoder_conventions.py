@@ -25,6 +25,7 @@ from bci.decoders import (
     ACMClassifier,
     BandPower,
     BlockToeplitzMDM,
+    ContextualBandit,
     Decoder,
     DeepSSVEP,
     ExtendedCCA,
@@ -64,6 +65,7 @@ DECODERS = [
     FgMDM(),
     FilterBankTangentSpace(SFREQ),
     Recentred(TangentSpaceLR()),
+    ContextualBandit(TangentSpaceLR()),
 ]
 every_decoder = pytest.mark.parametrize("decoder", DECODERS, ids=lambda d: d.kind)
 
@@ -139,6 +141,7 @@ def test_set_params_takes_effect(decoder):
         "fgmdm": {"rank": 3},
         "fb_tangent_space": {"C": 0.01},
         "recentred": {"rank": 3},
+        "contextual_bandit": {"decoder": MDM()},
     }
     one = clone(decoder).fit(X, y)
     before = one.decision_function(X)

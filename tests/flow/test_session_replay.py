@@ -17,7 +17,7 @@ from bci.eventlog import read as read_events
 from bci.recording.verify import verify
 from bci.replay import decisions
 from bci.sources.files import load_recording
-from bci.types import Command, Gap, Marker
+from bci.types import Command, Feedback, Gap, Marker
 
 CHUNKS = (1000, 7, [1, 0, 997], [250, 13, 60, 1])
 
@@ -312,3 +312,41 @@ def test_a_remote_clock_is_in_the_recording(session, settings, tmp_path):
         (eeg,) = [s for s in streams if s["info"]["type"] == ["EEG"]]
         assert eeg["time_stamps"][0] - now() == pytest.approx(shift, abs=20)
         assert np.diff(eeg["time_stamps"]).max() < 0.01
+
+
+def test_rewards_reach_the_decoder_and_a_replay_learns_the_same(
+    session, settings, client, trained, until, decided, same, tmp_path
+):
+    """Somebody says "right" or "wrong" to decisions of the simulated subject, and once a label."""
+    (model,) = trained("contextual_bandit")
+    live = session(
+        settings(
+            "any",
+            **IMAGERY | {"window": {**IMAGERY["window"], "hop_s": 1.0}},  # none overlaps another
+            source={"kind": "simulated", "paradigm": "imagery", "speed": 10.0, "seed": 1},
+            markers={"kind": "source"},
+            decoder={"kind": "model", "path": str(model)},
+            decision={"kind": "threshold", "threshold": 0.5, "refractory_s": 0.0},
+            recording={"root": str(tmp_path / "recordings")},
+        )
+    )
+    api = client(live)
+
+    for says in ({"correct": True}, {"correct": False}, {"label": "left"}, {"correct": True}):
+        seq = live.telemetry.snapshot()["decisions"]
+        until(lambda seq=seq: live.telemetry.snapshot()["decisions"] > seq, 10)
+        api.post("/v1/feedback", {"seq": seq, **says})
+    n = live.telemetry.snapshot()["decisions"]
+    until(lambda: live.telemetry.snapshot()["decisions"] > n + 5, 10)
+    learnt = live.status()["decoder"]["adaptation"]["learnt"]
+    live.stop()
+    assert live.error is None
+    assert learnt >= 1
+
+    paths = live.record.paths
+    logged = [e for e in read_events(paths.events) if isinstance(e, Feedback)]
+    assert {e.label for e in logged} == {None, "left"}
+    assert {e.correct for e in logged} == {None, True, False}
+    found = decided(paths)
+    for chunk in CHUNKS[:2]:
+        same(replayed(paths, chunk), found, 1e-9)

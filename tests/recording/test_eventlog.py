@@ -22,6 +22,7 @@ EVENTS = [
     Gap(1400, 1410, "stream lost"),
     Command(1500, "pause"),
     Feedback(1600, 3, True),
+    Feedback(1650, 4, label="13 Hz"),
     Bypass(1700, 0, False),
 ]
 
@@ -44,7 +45,7 @@ def test_every_event_comes_back(path):
 
 
 def test_one_line_per_event_for_the_owner_only(path):
-    assert path.read_bytes().count(b"\n") == 8
+    assert path.read_bytes().count(b"\n") == 9
     assert path.stat().st_mode & 0o777 == 0o600
 
 

@@ -1,0 +1,437 @@
+"""A decoder that learns in a session from "right" and "wrong" alone: a contextual bandit.
+
+A fitted decoder stays as it is and gives the prior. On its log-odds comes a linear
+correction of the window's tangent-space features, by Bayesian logistic regression
+one reward after the other: an extended Kalman filter with the likelihood of
+
+    P(told right | window, decided a) = ε + (1 - 2ε) p_a(window),
+
+ε being how often the reward itself is wrong. "Right" speaks for the class decided,
+"wrong" for all others as their odds stand; with two classes and ε = 0 both are labels.
+A confirmed label is the reward for naming it, without error.
+
+Li, Chu, Langford & Schapire, "A contextual-bandit approach to personalized news
+article recommendation", WWW 2010, doi:10.1145/1772690.1772758 (the setting);
+Penny & Roberts, "Dynamic logistic regression", IJCNN 1999,
+doi:10.1109/IJCNN.1999.832603 (the filter).
+
+The most probable class is always the decision unless `exploration` says otherwise: a
+decision tried out moves something for a person who meant something else. With two
+classes it would tell nothing more, as "wrong" names the other one.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+from pydantic import Field
+from scipy.special import softmax
+from sklearn.base import clone
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
+
+from bci.config import DecoderPart
+from bci.decoders._checks import check_windows
+from bci.decoders.covariance.alignment import whitener_of
+from bci.decoders.covariance.classifier import CovarianceClassifier, CovarianceSettings, Shrinkage
+from bci.decoders.covariance.estimation import covariance_of, log_spd, sample_covariances
+from bci.types import FloatArray, Moments, StreamInfo
+
+log = logging.getLogger(__name__)
+
+INNER = "decoder."
+
+#: Probabilities of the decoder below this are taken to be this: nobody is that certain.
+LEAST = 1e-6
+
+
+def _takes_sums(bandit: Any) -> bool:
+    inner = bandit.decoder
+    return hasattr(inner, "predict_proba_moments") and not hasattr(type(inner), "embedding")
+
+
+class ContextualBandit(CovarianceClassifier):
+    """Another decoder, corrected by what it is told of its decisions: right or wrong.
+
+    Parameters
+    ----------
+    decoder : estimator
+        Decides on windows, with probabilities; stays as training leaves it.
+    reward_error : float
+        ε, how often a reward is expected to be wrong; 0 to below 0.5.
+    prior_scale : float
+        Standard deviation, before the first reward, of what is added to a class's
+        log-odds for a typical window: how far from the decoder it may come to go. This
+        and `forgetting` were chosen on sessions 1 to 3 of BCI Competition IV 2b.
+    forgetting : float
+        Above 0, up to 1: what a reward leaves of all learnt before. What is forgotten
+        goes back to the decoder as it was trained.
+    n_features : int
+        Most directions of the tangent space, those of the largest variance in training.
+    max_distance : float
+        A window further from the training's mean than so many times the median
+        training window is not learnt from.
+    guard : float
+        The correction is taken back whole once its squared errors (of the probability
+        of "right") exceed the decoder's own by so much in a row; see `reward`.
+    exploration : float
+        0: the most probable class is decided. Above: by a correction drawn from the
+        posterior, of so many of its standard deviations (1 is Thompson sampling).
+    rank, shrinkage
+        As in `TangentSpaceLR`.
+    random_state : int
+        Of the exploration.
+
+    Attributes
+    ----------
+    classes_, n_channels_, basis_
+        As in `TangentSpaceLR`.
+    decoder_ : estimator
+        The fitted decoder.
+    whitener_ : array, shape (r, r)
+        Inverse square root of the Riemannian mean of the training covariances.
+    directions_ : array, shape (r, r, n_features)
+        Of the tangent space; in training features have mean 0 and variance 1.
+    offset_ : array, shape (n_features,)
+        What is subtracted to that end.
+    typical_distance_ : float
+        Median Riemannian distance of a training window from the mean.
+    mean_ : array, shape (n_classes, 1 + n_features)
+        Of the correction: intercept and weights of each class.
+    covariance_ : array, shape (n, n)
+        Of all these, class by class.
+    n_rewards_, n_rollbacks_ : int
+        Rewards and labels learnt from, and corrections taken back by the guard, since
+        `fit` or `rollback`.
+    """
+
+    kind: ClassVar[str] = "contextual_bandit"
+
+    def __init__(
+        self,
+        decoder: Any,
+        reward_error: float = 0.0,
+        prior_scale: float = 0.5,
+        forgetting: float = 0.99,
+        *,
+        n_features: int = 20,
+        max_distance: float = 3.0,
+        guard: float = 3.0,
+        exploration: float = 0.0,
+        rank: int | None = None,
+        shrinkage: Shrinkage = "oas",
+        random_state: int = 0,
+    ) -> None:
+        self.decoder = decoder
+        self.reward_error = reward_error
+        self.prior_scale = prior_scale
+        self.forgetting = forgetting
+        self.n_features = n_features
+        self.max_distance = max_distance
+        self.guard = guard
+        self.exploration = exploration
+        self.rank = rank
+        self.shrinkage = shrinkage
+        self.random_state = random_state
+
+    # --- training --------------------------------------------------------------------------------
+
+    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
+        """Train the decoder, and learn where its windows lie.
+
+        Parameters
+        ----------
+        X : array, shape (n_windows, n_channels, n_times)
+            Microvolts.
+        y : array of labels, shape (n_windows,)
+
+        Raises
+        ------
+        ValueError
+            Wrong shape, values not finite, fewer than two classes, a parameter out of
+            its range, or what the decoder refuses.
+        """
+        self._check_parameters()
+        covariances, _ = self._fit_covariances(X, y)
+        self.whitener_ = whitener_of(covariances, "riemann")
+        logs = self._logs(covariances)
+        self.typical_distance_ = float(np.median(_length(logs)))
+        (n, r, _), flat = logs.shape, logs.reshape(len(logs), -1)
+        centre = flat.mean(axis=0)
+        _, size, rows = np.linalg.svd(flat - centre, full_matrices=False)
+        kept = min(self.n_features, r * (r + 1) // 2, int((size > 1e-10 * size[0]).sum()))
+        directions = rows[:kept].T * (np.sqrt(n) / size[:kept])
+        self.directions_ = np.ascontiguousarray(directions.reshape(r, r, kept))
+        self.offset_ = centre @ directions
+        self.decoder_ = clone(self.decoder).fit(np.asarray(X, np.float64), np.asarray(y))
+        self.rollback()
+        return self
+
+    def _check_parameters(self) -> None:
+        if not 0 <= self.reward_error < 0.5:
+            raise ValueError(
+                f"reward_error must be at least 0 and below 0.5, found {self.reward_error}: a "
+                "reward that is wrong every second time tells nothing"
+            )
+        if not 0 < self.forgetting <= 1:
+            raise ValueError(
+                f"forgetting must be above 0 and at most 1 (nothing is forgotten), found "
+                f"{self.forgetting}"
+            )
+        if not (self.prior_scale > 0 and self.n_features >= 1):
+            raise ValueError(
+                f"prior_scale {self.prior_scale} must be above 0, n_features {self.n_features} at "
+                "least 1"
+            )
+        if not (self.max_distance > 0 and self.guard > 0 and self.exploration >= 0):
+            raise ValueError(
+                f"max_distance {self.max_distance} and guard {self.guard} must be above 0, "
+                f"exploration {self.exploration} at least 0"
+            )
+
+    def rollback(self) -> None:
+        """Forget what was learnt since `fit`."""
+        check_is_fitted(self, "decoder_")
+        self._to_prior()
+        self.n_rewards_ = self.n_rollbacks_ = 0
+
+    def _to_prior(self) -> None:
+        shape = (len(self.classes_), 1 + len(self.offset_))
+        self.mean_ = np.zeros(shape)
+        self._prior = np.eye(self.mean_.size) * self.prior_scale**2 / shape[1]
+        self.covariance_ = self._prior
+        self._worse = 0.0
+
+    # --- learning --------------------------------------------------------------------------------
+
+    def update(self, window: FloatArray | Moments, label: Any = None) -> bool:
+        """Say whether a window can be learnt from; with its confirmed label, learn it.
+
+        Parameters
+        ----------
+        window : array, shape (n_channels, n_times), or Moments
+        label : label or None
+            None: nothing changes yet.
+
+        Returns
+        -------
+        bool
+            False: the window is too far from those of the training, and nothing has changed.
+        """
+        return self._learn(window, label, True, 0.0)
+
+    def reward(self, window: FloatArray | Moments, label: Any, correct: bool) -> bool:
+        """Learn whether it was right to decide `label` for a window.
+
+        Before it is learnt from, the reward is compared with the probability of "right"
+        by the corrected decoder and by the decoder alone. Squared errors beyond the
+        decoder's are added up, but never below 0; above `guard` the correction goes.
+
+        Parameters
+        ----------
+        window : array, shape (n_channels, n_times), or Moments
+        label : label
+            That was decided.
+        correct : bool
+
+        Returns
+        -------
+        bool
+            As `update`.
+        """
+        return self._learn(window, label, correct, self.reward_error)
+
+    def partial_fit(self, X: ArrayLike, y: ArrayLike) -> Self:
+        """Learn windows with their labels, in their order, after `fit`.
+
+        Raises
+        ------
+        ValueError
+            Wrong shape, values not finite, or labels that are not known.
+        """
+        check_is_fitted(self, "decoder_")
+        windows = check_windows(X, self.n_channels_)
+        for window, label in zip(windows, np.asarray(y).tolist(), strict=True):
+            self.update(window, label)
+        return self
+
+    def _learn(self, window: FloatArray | Moments, label: Any, correct: bool, error: float) -> bool:
+        check_is_fitted(self, "decoder_")
+        logs = self._logs(self._covariance(window))
+        if _length(logs)[0] > self.max_distance * self.typical_distance_:
+            return False
+        if label is None:
+            return True
+        known = np.flatnonzero(self.classes_ == label)
+        if not known.size:
+            raise ValueError(f"label '{label}' is none of {self.classes_.tolist()}")
+        features, own = self._features(logs)[0], self._own(window)
+        self._guard(features, own, int(known[0]), correct, error)
+        self._filter(features, own, int(known[0]), correct, error)
+        self.n_rewards_ += 1
+        return True
+
+    def _guard(
+        self, features: FloatArray, own: FloatArray, code: int, correct: bool, error: float
+    ) -> None:
+        """Take the correction back where the decoder alone would have foretold the rewards."""
+        alone, corrected = (
+            error + (1.0 - 2.0 * error) * softmax(logits)[code]
+            for logits in (own, own + self.mean_ @ features)
+        )
+        excess = (correct - corrected) ** 2 - (correct - alone) ** 2
+        self._worse = max(0.0, self._worse + float(excess))
+        if self._worse > self.guard:
+            log.warning(
+                "what %d rewards taught is taken back: the decoder alone foretells them better",
+                self.n_rewards_,
+            )
+            self._to_prior()
+            self.n_rollbacks_ += 1
+
+    def _filter(
+        self, features: FloatArray, own: FloatArray, code: int, correct: bool, error: float
+    ) -> None:
+        """One step of the extended Kalman filter: forget a little, then take the reward in."""
+        kept = self.forgetting
+        mean = kept * self.mean_
+        covariance = kept**2 * self.covariance_ + (1.0 - kept**2) * self._prior
+        p = softmax(own + mean @ features)
+        expected = error + (1.0 - 2.0 * error) * p[code]
+        by_logit = (1.0 - 2.0 * error) * p[code] * (np.eye(len(p))[code] - p)
+        slope = np.outer(by_logit, features).ravel()
+        reach = covariance @ slope
+        spread = expected * (1.0 - expected) + slope @ reach
+        gain = reach / max(spread, np.finfo(float).tiny)
+        self.mean_ = mean + (gain * (correct - expected)).reshape(mean.shape)
+        self.covariance_ = covariance - np.outer(gain, reach)
+
+    def _covariance(self, window: FloatArray | Moments) -> FloatArray:
+        """Covariance of one window, of full rank, shape (1, r, r)."""
+        if isinstance(window, Moments):
+            return self._full_rank(covariance_of(window)[np.newaxis], window.n_times)
+        windows = check_windows(window[np.newaxis], self.n_channels_)
+        return self._full_rank(sample_covariances(windows), windows.shape[2])
+
+    def _logs(self, covariances: FloatArray) -> FloatArray:
+        """Logarithms of whitened covariances, shape (n_windows, r, r)."""
+        return log_spd(self.whitener_ @ covariances @ self.whitener_)
+
+    def _features(self, logs: FloatArray) -> FloatArray:
+        """1 and the features of each window, shape (n_windows, 1 + n_features)."""
+        found = np.tensordot(logs, self.directions_, 2) - self.offset_
+        return np.concatenate([np.ones((len(found), 1)), found], axis=1)
+
+    def _own(self, window: FloatArray | Moments) -> FloatArray:
+        """Log-probabilities of the decoder alone for one window."""
+        if isinstance(window, Moments):
+            return _logarithm(self.decoder_.predict_proba_moments(window))
+        return _logarithm(self.decoder_.predict_proba(window[np.newaxis])[0])
+
+    # --- deciding --------------------------------------------------------------------------------
+
+    def _corrected(self, own: FloatArray, covariances: FloatArray) -> FloatArray:
+        weights = self.mean_
+        if self.exploration:
+            rng = np.random.default_rng([self.random_state, self.n_rewards_])
+            draw = rng.multivariate_normal(np.zeros(weights.size), self.covariance_, method="eigh")
+            weights = weights + self.exploration * draw.reshape(weights.shape)
+        logits: FloatArray = own + self._features(self._logs(covariances)) @ weights.T
+        return logits
+
+    def _window_logits(self, X: ArrayLike) -> FloatArray:
+        check_is_fitted(self, "decoder_")
+        windows = check_windows(X, self.n_channels_)
+        covariances = self._full_rank(sample_covariances(windows), windows.shape[2])
+        return self._corrected(_logarithm(self.decoder_.predict_proba(windows)), covariances)
+
+    @available_if(_takes_sums)  # type: ignore[untyped-decorator]
+    def predict_proba_moments(self, moments: Moments) -> FloatArray:
+        """As `predict_proba` for one window, shape (n_classes,), from its sums."""
+        check_is_fitted(self, "decoder_")
+        logits = self._corrected(self._own(moments), self._covariance(moments))[0]
+        probabilities: FloatArray = softmax(logits)
+        return probabilities
+
+    # --- an artifact -----------------------------------------------------------------------------
+
+    def state(self) -> dict[str, FloatArray]:
+        """Return what `fit` found, for an artifact; not what was learnt since."""
+        check_is_fitted(self, "decoder_")
+        inner = {f"{INNER}{name}": array for name, array in self.decoder_.state().items()}
+        return (
+            self._basis_state()
+            | inner
+            | {
+                "whitener": self.whitener_,
+                "directions": self.directions_,
+                "offset": self.offset_,
+                "typical_distance": np.array([self.typical_distance_]),
+            }
+        )
+
+    def restore(self, state: Mapping[str, FloatArray], classes: Sequence[Any]) -> None:
+        """Take what `state` gave, in place of `fit`."""
+        self.decoder_ = clone(self.decoder)
+        self.decoder_.restore(
+            {k.removeprefix(INNER): v for k, v in state.items() if k.startswith(INNER)}, classes
+        )
+        self.whitener_, self.directions_ = state["whitener"], state["directions"]
+        self.offset_ = state["offset"]
+        self._restore_basis(state, classes, len(self.whitener_))
+        self.typical_distance_ = float(state["typical_distance"][0])
+        self.rollback()
+
+
+def _length(logs: FloatArray) -> FloatArray:
+    """Riemannian distance from the mean of covariances whose logarithms these are."""
+    lengths: FloatArray = np.sqrt(np.sum(logs**2, axis=(-2, -1)))
+    return lengths
+
+
+def _logarithm(probabilities: FloatArray) -> FloatArray:
+    logarithms: FloatArray = np.log(np.maximum(probabilities, LEAST))
+    return logarithms
+
+
+class ContextualBanditSettings(CovarianceSettings):
+    """Another decoder, corrected in the session by "right" and "wrong"; to be trained."""
+
+    decoder: ClassVar[type[ContextualBandit]] = ContextualBandit
+
+    kind: Literal["contextual_bandit"] = "contextual_bandit"
+    of: DecoderPart = Field(
+        {"kind": "tangent_space"}, validate_default=True, description="what decides"
+    )
+    reward_error: float = Field(
+        0.0, ge=0, lt=0.5, description="how often a reward is expected to be wrong"
+    )
+    prior_scale: float = Field(
+        0.5, gt=0, description="how far, in log-odds, it may come to go from what decides"
+    )
+    forgetting: float = Field(
+        0.99, gt=0, le=1, description="what a reward leaves of all learnt before"
+    )
+    max_distance: float = Field(
+        3.0, gt=0, description="of a window that is learnt from, in medians of the training"
+    )
+    guard: float = Field(
+        3.0, gt=0, description="squared errors beyond those of what decides, to take all back"
+    )
+    exploration: float = Field(
+        0.0,
+        ge=0,
+        description="0: the most probable class is decided; above: others are tried on a person",
+    )
+
+    def build(self, info: StreamInfo) -> ContextualBandit:
+        """Make an untrained decoder for a processed stream."""
+        return ContextualBandit(
+            self.of.build(info), self.reward_error, self.prior_scale, self.forgetting,
+            max_distance=self.max_distance, guard=self.guard, exploration=self.exploration,
+            rank=info.rank, shrinkage=self.shrinkage,
+        )  # fmt: skip

@@ -60,6 +60,7 @@ BUILT_IN: dict[Family, dict[str, str]] = {
         "deep_ssvep": "bci.decoders.deep.deep_ssvep:DeepSSVEPSettings",
         "deep_ssvep_ensemble": "bci.decoders.deep.ensemble:DeepSSVEPEnsembleSettings",
         "source_free": "bci.decoders.deep.source_free:SourceFreeSettings",
+        "rleegnet": "bci.decoders.deep.rleegnet:RLEEGNetSettings",
         "acm": "bci.decoders.covariance.acm:ACMSettings",
         "bt_acm": "bci.decoders.covariance.bt_acm:BlockToeplitzSettings",
         "model": "bci.decoders.artifact:ModelSettings",

@@ -18,12 +18,14 @@ if TYPE_CHECKING:
     from bci.decoders.covariance.bt_acm import BlockToeplitzMDM, BlockToeplitzTangentSpace
     from bci.decoders.covariance.contextual_bandit import ContextualBandit
     from bci.decoders.covariance.csp import CSPLDA, FBCSP
+    from bci.decoders.covariance.csp_bank import OvRCSPBank
     from bci.decoders.covariance.fgmdm import FgMDM
     from bci.decoders.covariance.filter_bank_tangent_space import FilterBankTangentSpace
     from bci.decoders.covariance.recentred import Recentred
     from bci.decoders.covariance.riemann import MDM, TangentSpaceLR
     from bci.decoders.deep.deep_ssvep import DeepSSVEP
     from bci.decoders.deep.ensemble import DeepSSVEPEnsemble
+    from bci.decoders.deep.rleegnet import RLEEGNet
     from bci.decoders.deep.source_free import SourceFreeAdaptation
     from bci.decoders.ssvep.band_power import BandPower
     from bci.decoders.ssvep.cca import CCA, FBCCA
@@ -60,6 +62,8 @@ __all__ = [
     "MomentsDecoder",
     "MultiStimulusCCA",
     "OffsetFBCCA",
+    "OvRCSPBank",
+    "RLEEGNet",
     "Recentred",
     "RewardedDecoder",
     "SourceFreeAdaptation",
@@ -86,11 +90,13 @@ _HOME = {
     "MDM": "bci.decoders.covariance.riemann",
     "ContextualBandit": "bci.decoders.covariance.contextual_bandit",
     "CSPLDA": "bci.decoders.covariance.csp",
+    "OvRCSPBank": "bci.decoders.covariance.csp_bank",
     "FBCSP": "bci.decoders.covariance.csp",
     "FgMDM": "bci.decoders.covariance.fgmdm",
     "FilterBankTangentSpace": "bci.decoders.covariance.filter_bank_tangent_space",
     "DeepSSVEP": "bci.decoders.deep.deep_ssvep",
     "DeepSSVEPEnsemble": "bci.decoders.deep.ensemble",
+    "RLEEGNet": "bci.decoders.deep.rleegnet",
     "SourceFreeAdaptation": "bci.decoders.deep.source_free",
 }
 

@@ -4,7 +4,7 @@ Guney, Oblokulov & Ozkan 2022 (see `models.ssvep_dnn`): a first network learns
 from everybody's trials together; from all of its weights a second one goes on
 with the trials of one person.
 
-The one module of this package that names `models`; torch is imported when a
+It names `models`; torch is imported when a
 network is trained, not before. Deciding needs no torch (`folded_network`).
 """
 
@@ -159,7 +159,7 @@ def two_stages(
 
 
 def _schedules(recipe: Recipe) -> tuple[Schedule, Schedule]:
-    _require_torch()
+    require_torch()
     from models.training import Schedule
 
     common = {"learning_rate": recipe.learning_rate, "weight_decay": recipe.weight_decay}
@@ -172,7 +172,7 @@ def _schedules(recipe: Recipe) -> tuple[Schedule, Schedule]:
 
 def gradient_descent(recipe: Recipe, n_epochs: int, momentum: float) -> Schedule:
     """Full-batch gradient descent with momentum; the rest as in the second stage."""
-    _require_torch()
+    require_torch()
     from models.training import Schedule
 
     return Schedule(
@@ -204,7 +204,7 @@ def train(
         Weights to start from; None: initial ones.
     oversight : Oversight or None
     """
-    _require_torch()
+    require_torch()
     import torch
 
     from models.ssvep_dnn import SSVEPNet, SSVEPNetConfig
@@ -293,7 +293,13 @@ def one_hot(codes: Rows, n_classes: int) -> NDArray[np.float32]:
     return np.eye(n_classes, dtype=np.float32)[codes]
 
 
-def _require_torch() -> None:
+def require_torch() -> None:
+    """Say how to get torch, where it is not there.
+
+    Raises
+    ------
+    MissingDependency
+    """
     try:
         import torch  # noqa: F401
     except ImportError as error:

@@ -30,8 +30,8 @@ class Learner:
     Attributes
     ----------
     n_learnt : int
-        Windows (unless it needs a reward), confirmed labels and rewards that the decoder
-        learnt from.
+        What the decoder learnt from: windows, confirmed labels and rewards. Where it
+        takes rewards, windows alone don't count.
     n_refused : int
         Those that it refused, and windows of bad quality, which it isn't shown.
     """
@@ -50,7 +50,7 @@ class Learner:
         self._from = window.stop
         seen: Any = window.moments if window.moments is not None else window.data
         accepted = self.decoder.update(seen)
-        if not (accepted and isinstance(self.decoder, RewardedDecoder)):  # that one has to be told
+        if not (accepted and isinstance(self.decoder, RewardedDecoder)):  # it waits to be told
             self._count(accepted)
         if accepted and index is not None:
             # the samples of a window are a view of the ring

@@ -253,7 +253,7 @@ def _rebuilt(value: Any) -> Any:
         cls = _decoder_class(value[INNER_KIND])
         if cls is None:
             raise ValueError(f"decoder kind '{value[INNER_KIND]}' is not installed")
-        return cls(**value["params"])
+        return cls(**{k: _rebuilt(v) for k, v in value["params"].items()})
     return value
 
 

@@ -33,6 +33,7 @@ NEEDED: dict[str, dict[str, Any]] = {
     "band_power": {"frequencies_hz": [13, 17]},
     # a short training: noise has nothing to learn, and the signal planted is strong
     "deep_ssvep": {"n_epochs": 20, "learning_rate": 5e-3, "dropout": 0.1, "calibration_folds": 0},
+    "rleegnet": {"n_epochs": 15, "batch_size": 8, "learning_rate": 5e-3, "filters": 1},
     "acm": {"order": 2},
     "bt_acm": {"order": 2},
 }
@@ -40,7 +41,7 @@ HZ = ("13 Hz", "17 Hz")
 #: Their noise tests stand with them: they learn from several people, which no pipeline gives.
 OF_SEVERAL_PEOPLE = ("deep_ssvep_ensemble", "source_free")
 #: They train for long.
-SLOW = ("deep_ssvep", "fb_tangent_space", "fbcsp")
+SLOW = ("deep_ssvep", "fb_tangent_space", "fbcsp", "rleegnet")
 DECODERS = [
     pytest.param(kind, marks=pytest.mark.slow if kind in SLOW else ())
     for kind in registry.kinds("decoder")

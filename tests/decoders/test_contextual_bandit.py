@@ -9,12 +9,14 @@ from imagery_windows import average_referenced, rhythms
 from scipy.optimize import minimize
 from scipy.special import log_softmax, softmax
 from scipy.stats import binom
+from sklearn.base import clone
 
 from bci.decoders import (
     MDM,
     ACMClassifier,
     ContextualBandit,
     MomentsDecoder,
+    Recentred,
     RewardedDecoder,
     TangentSpaceLR,
 )
@@ -199,6 +201,29 @@ def test_there_is_no_exploration_unless_asked_for(three):
     bandit.set_params(exploration=0.0)
 
 
+def test_recentring_is_rewarded_as_it_is_told_labels():
+    """With two classes and no wrong reward each class takes back what a label takes back."""
+    (X, y), (new, truth) = rhythms(20), rhythms(21, n_windows=20)
+    told, labelled = (
+        Recentred(ContextualBandit(TangentSpaceLR()), max_distance=10.0).fit(X, y) for _ in range(2)
+    )
+    for window, label in zip(new, truth, strict=True):
+        decided = told.predict(window[np.newaxis])[0]
+        assert told.update(window) == labelled.update(window)
+        assert told.reward(window, decided, bool(decided == label))
+        labelled.update(window, label)
+    np.testing.assert_allclose(told.whitener_, labelled.whitener_, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(told.predict_proba(new), labelled.predict_proba(new), atol=1e-9)
+    before = told.whitener_
+    told.decoder_.set_params(reward_error=0.49)  # such a reward tells next to nothing
+    told.reward(new[0], "left", True)
+    likely = told.predict_proba(new[:1])[0] @ told.class_logs_.reshape(2, -1)
+    step = np.linalg.norm(told.whitener_ - before)
+    assert 0 < step < 2 * told._rate * np.linalg.norm(likely) * np.linalg.norm(before)
+    assert not told.reward(100 * new[0], "left", True)
+    assert not hasattr(Recentred(MDM()), "reward")
+
+
 def test_noise_gives_chance_also_while_rewards_are_learnt():
     right = n = 0
     for seed in range(8):
@@ -214,13 +239,22 @@ def test_noise_gives_chance_also_while_rewards_are_learnt():
 # --- as every decoder -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("inner", [MDM(), TangentSpaceLR()], ids=lambda d: d.kind)
-def test_it_is_stored_as_training_left_it(inner, tmp_path):
+@pytest.mark.parametrize(
+    "decoder",
+    [
+        ContextualBandit(MDM(), reward_error=0.1),
+        ContextualBandit(TangentSpaceLR()),
+        Recentred(ContextualBandit(TangentSpaceLR()), max_distance=10.0),
+    ],
+    ids=str,
+)
+def test_it_is_stored_as_training_left_it(decoder, tmp_path):
     (X, y), (new, truth) = rhythms(8), rhythms(9)
-    fitted = ContextualBandit(inner, reward_error=0.1).fit(X, y)
+    fitted = clone(decoder).fit(X, y)
     before = fitted.predict_proba(new)
     rewarded(fitted, new, truth)
     after = fitted.predict_proba(new)
+    assert not np.allclose(after, before, atol=1e-3)
     manifest = Manifest(ch_names=tuple("abcdef"), sfreq=128.0, training_sha256="0" * 64)
     save(fitted, manifest, tmp_path / "m")
     loaded, _ = load(tmp_path / "m")

@@ -35,6 +35,7 @@ from bci.decoders import (
     MultiStimulusCCA,
     OffsetFBCCA,
     Recentred,
+    RLEEGNet,
     TangentSpaceLR,
 )
 
@@ -67,7 +68,13 @@ DECODERS = [
     Recentred(TangentSpaceLR()),
     ContextualBandit(TangentSpaceLR()),
 ]
-every_decoder = pytest.mark.parametrize("decoder", DECODERS, ids=lambda d: d.kind)
+#: It trains for long, and tests of its own stand in `test_decoder_rleegnet`.
+RLEEGNET = RLEEGNet(
+    SFREQ, n_components=2, n_epochs=40, learning_rate=5e-3, batch_size=16, device="cpu"
+)
+every_decoder = pytest.mark.parametrize(
+    "decoder", [*DECODERS, pytest.param(RLEEGNET, marks=pytest.mark.slow)], ids=lambda d: d.kind
+)
 
 
 def draw(seed, n_windows, amplitude):
@@ -142,6 +149,7 @@ def test_set_params_takes_effect(decoder):
         "fb_tangent_space": {"C": 0.01},
         "recentred": {"rank": 3},
         "contextual_bandit": {"decoder": MDM()},
+        "rleegnet": {"objective": "supervised"},
     }
     one = clone(decoder).fit(X, y)
     before = one.decision_function(X)

@@ -4,7 +4,8 @@ Trained on sessions 1 to 3, on which the defaults were chosen too (1 tells 2, 1 
 3); sessions 4 and 5 were not looked at before. Each trial is decided first, and rewarded
 then; each session starts as training left the decoder. What is asserted was fixed before
 the first run. "Labels" is the same update by the true label of each trial; with two classes
-rewards without an error are that. "Recentred" is another decoder told each true label.
+rewards without an error are that. "Recentred" follows the drift as well: alone, told each
+true label, and with the bandit inside.
 
 The arrays are cut and filtered already, so figures compare with each other only.
 """
@@ -64,6 +65,10 @@ def nothing(decoder, window, decided, label):
     """Frozen."""
 
 
+def windows(decoder, window, decided, label):
+    decoder.update(window)
+
+
 def labels(decoder, window, decided, label):
     if decoder.update(window):
         decoder.update(window, label)
@@ -85,7 +90,9 @@ def test_rewards_against_frozen_and_labels(kind):
     """Prints accuracy per subject; with wrong rewards the mean and range over seeds."""
     rows = {name: [] for name in (
         "frozen", "rewards, none wrong", "labels",
-        "rewards, 15 % wrong, told", "rewards, 15 % wrong, not told", "recentred, labels",
+        "rewards, 15 % wrong, told", "rewards, 15 % wrong, not told", "recentred",
+        "recentred, labels", "recentred, rewards, none wrong",
+        "recentred, rewards, 15 % wrong, told",
     )}  # fmt: skip
     for subject in sessions():
         bandit = train(ContextualBandit(DECODERS[kind]), subject)
@@ -98,7 +105,14 @@ def test_rewards_against_frozen_and_labels(kind):
                 [hits(bandit, subject, rewards(0.15, seed)) for seed in range(N_SEEDS)]
             )
         other = train(Recentred(DECODERS[kind]), subject)
+        rows["recentred"].append([hits(other, subject, windows)])
         rows["recentred, labels"].append([hits(other, subject, labels)])
+        both = train(Recentred(ContextualBandit(DECODERS[kind])), subject)
+        rows["recentred, rewards, none wrong"].append([hits(both, subject, rewards(0.0, 0))])
+        both = train(Recentred(ContextualBandit(DECODERS[kind], reward_error=0.15)), subject)
+        rows["recentred, rewards, 15 % wrong, told"].append(
+            [hits(both, subject, rewards(0.15, seed)) for seed in range(N_SEEDS)]
+        )
     print(f"\n{kind}: {', '.join(sessions())}, mean")
     mean = {}
     for name, found in rows.items():
@@ -110,8 +124,8 @@ def test_rewards_against_frozen_and_labels(kind):
             over = f" ({spread.min():.3f}-{spread.max():.3f})" if len(runs) > 1 else ""
             cells.append(f"{np.mean(runs):.3f} [{low:.2f}, {high:.2f}]{over}")
         mean[name] = float(np.mean([np.mean(runs) for runs in found]))
-        print(f"  {name:30}", *cells, f"{mean[name]:.3f}", sep=" | ")
-    for name in ("rewards, none wrong", "rewards, 15 % wrong, told"):
+        print(f"  {name:36}", *cells, f"{mean[name]:.3f}", sep=" | ")
+    for name in [name for name in rows if name not in ("frozen", "labels")]:
         difference = [np.mean(runs) - np.mean(alone) for runs, alone in
                       zip(rows[name], rows["frozen"], strict=True)]  # fmt: skip
         low, high = bootstrap(difference)

@@ -57,6 +57,9 @@ def _takes_sums(bandit: Any) -> bool:
 class ContextualBandit(CovarianceClassifier):
     """Another decoder, corrected by what it is told of its decisions: right or wrong.
 
+    Inside a `bci.decoders.Recentred` the drift of the session is followed too, and the
+    correction is left with what recentring cannot do.
+
     Parameters
     ----------
     decoder : estimator
@@ -244,6 +247,10 @@ class ContextualBandit(CovarianceClassifier):
             As `update`.
         """
         return self._learn(window, label, correct, self.reward_error)
+
+    def learn(self, window: FloatArray | Moments, label: Any) -> None:
+        """Learn the confirmed label of a window; what is too far away is passed over."""
+        self.update(window, label)
 
     def partial_fit(self, X: ArrayLike, y: ArrayLike) -> Self:
         """Learn windows with their labels, in their order, after `fit`.

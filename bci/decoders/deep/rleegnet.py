@@ -280,6 +280,7 @@ class RLEEGNetSettings(DecoderSettings):
     patience: int | None = Field(
         30, ge=1, description="epochs without a better loss on trials held out; null: never ends"
     )
+    batch_size: int = Field(64, ge=2, description="transitions, or trials, in a step")
     learning_rate: float = Field(1e-3, gt=0, description="of Adam")
     device: Literal["cpu", "cuda"] | None = Field(
         None, description="where to train; null: on a GPU where there is one"
@@ -302,6 +303,7 @@ class RLEEGNetSettings(DecoderSettings):
             )
         return RLEEGNet(
             info.sfreq, self.objective, self.band_hz, self.filters, n_epochs=self.n_epochs,
-            patience=self.patience, learning_rate=self.learning_rate, rank=info.rank,
-            random_state=self.seed, device=self.device,
+            patience=self.patience, batch_size=self.batch_size,
+            learning_rate=self.learning_rate, rank=info.rank, random_state=self.seed,
+            device=self.device,
         )  # fmt: skip

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 from imagery_windows import SFREQ, average_referenced, rhythms
@@ -114,27 +111,21 @@ def test_the_seed_decides():
     assert not np.allclose(one, other)
 
 
-def test_an_artifact_decides_the_same_and_imports_torch_when_it_has_to(fitted, tmp_path):
+def test_an_artifact_decides_the_same_and_asks_for_torch_when_it_has_to(fitted, tmp_path):
     X, _ = short_rhythms(7, n_windows=10)
     manifest = Manifest(ch_names=tuple("abcdef"), sfreq=SFREQ, training_sha256="0" * 64)
     save(fitted, manifest, tmp_path / "m")
     loaded, _ = load(tmp_path / "m")
     assert loaded.get_params() == {**fitted.get_params(), "band_hz": [8.0, 30.0]}
+    assert loaded._decides is None
     np.testing.assert_array_equal(loaded.predict_proba(X), fitted.predict_proba(X))
-    if fitted.objective == "supervised":
-        return  # what is loaded is the same
-    code = (
-        "import sys\nfrom bci.decoders.storage import load\n"
-        f"load({str(tmp_path / 'm')!r})\nassert 'torch' not in sys.modules\n"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
     assert "weights_" not in vars(clone(fitted))
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_noise_gives_chance(objective):
     right = n = 0
-    for seed in range(6):
+    for seed in range(4):
         X, _ = short_rhythms(400 + seed, n_windows=90, strength=0.0)
         y = np.random.default_rng(seed).permutation(np.tile(["left", "right"], 45))
         decoder = RLEEGNet(SFREQ, objective, **(SHORT | {"n_epochs": 4}), random_state=seed)

@@ -22,7 +22,7 @@ from sklearn.preprocessing import StandardScaler
 from bci.decoders import OvRCSPBank, RLEEGNet
 
 SFREQ, N_CHANNELS, N_TIMES, N_TRIALS, N_CLASSES = 125.0, 16, 250, 160, 4
-SEEDS = range(3)
+SEEDS = range(2)
 
 
 def noise(seed):
@@ -73,7 +73,7 @@ def hits(told, y, train, test):
 @pytest.fixture(scope="module")
 def right():
     """Of trials tested: their number, and how many are decided right by each protocol."""
-    count = dict.fromkeys(("n", "own label", "true labels hidden", "network"), 0)
+    count = dict.fromkeys(("n", "own label", "label hidden"), 0)
     for seed in SEEDS:
         X, y = noise(seed)
         train, test = split(y)
@@ -86,10 +86,7 @@ def right():
         bank = OvRCSPBank(4).fit(X[train], y[train])
         told = features(bank.transform(X))
         told = StandardScaler().fit(told[train]).transform(told)
-        count["true labels hidden"] += hits(told, y, train, test)
-        network = RLEEGNet(SFREQ, n_epochs=6, batch_size=16, learning_rate=5e-3, device="cpu")
-        found = network.fit(X[train], y[train]).predict(X[test])
-        count["network"] += int((found == y[test]).sum())
+        count["label hidden"] += hits(told, y, train, test)
     return count
 
 
@@ -97,10 +94,23 @@ def test_the_recipe_gives_nearly_everything_on_noise(right):
     assert right["own label"] / right["n"] > 0.9
 
 
-@pytest.mark.parametrize("protocol", ["true labels hidden", "network"])
-def test_ours_gives_chance_on_the_same_noise(right, protocol):
+def test_ours_gives_chance_on_the_same_noise(right):
     low, high = binom.interval(0.99, right["n"], 1 / N_CLASSES)
-    assert low <= right[protocol] <= high
+    assert low <= right["label hidden"] <= high
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("objective", ["dqn", "supervised"])
+def test_the_network_gives_chance_on_the_same_noise(objective):
+    found = n = 0
+    for seed in range(10):
+        X, y = noise(seed)
+        train, test = split(y)
+        network = RLEEGNet(SFREQ, objective, n_epochs=20, batch_size=16, random_state=seed)
+        found += int((network.fit(X[train], y[train]).predict(X[test]) == y[test]).sum())
+        n += len(test)
+    low, high = binom.interval(0.99, n, 1 / N_CLASSES)
+    assert low <= found <= high
 
 
 def test_a_bank_cannot_be_chosen_by_the_label():

@@ -115,7 +115,7 @@ def test_the_seed_decides_and_torch_is_left_as_it_was():
 def test_it_learns_from_rewards_and_tries_out_less_and_less():
     X, y = trials(n=90, amplitude=4.0)
     judged = trials(1, 30, 4.0)
-    recipe = QRecipe(n_epochs=30, n_shown=10, learning_rate=5e-3)
+    recipe = QRecipe(n_epochs=16, n_shown=10, batch_size=32, learning_rate=1e-2)
     training = QTraining(network(), X, y, *judged, recipe, device="cpu")
     assert training.epsilon == 1.0
     assert training.run()

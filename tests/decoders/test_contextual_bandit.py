@@ -32,7 +32,7 @@ def sums(window):
 
 
 def features_of(bandit, window):
-    return bandit._features(bandit._logs(bandit._covariance(window)))[0]
+    return np.concatenate([[1.0], bandit.features_(bandit._covariance(window))[0][0]])
 
 
 @pytest.fixture(scope="module")

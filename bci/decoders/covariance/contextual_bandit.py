@@ -36,9 +36,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from bci.config import DecoderPart
 from bci.decoders._checks import check_windows
-from bci.decoders.covariance.alignment import whitener_of
 from bci.decoders.covariance.classifier import CovarianceClassifier, CovarianceSettings, Shrinkage
-from bci.decoders.covariance.estimation import covariance_of, log_spd, sample_covariances
+from bci.decoders.covariance.estimation import covariance_of, sample_covariances
+from bci.decoders.covariance.tangent_features import TangentFeatures
 from bci.types import FloatArray, Moments, StreamInfo
 
 log = logging.getLogger(__name__)
@@ -95,14 +95,8 @@ class ContextualBandit(CovarianceClassifier):
         As in `TangentSpaceLR`.
     decoder_ : estimator
         The fitted decoder.
-    whitener_ : array, shape (r, r)
-        Inverse square root of the Riemannian mean of the training covariances.
-    directions_ : array, shape (r, r, n_features)
-        Of the tangent space; in training features have mean 0 and variance 1.
-    offset_ : array, shape (n_features,)
-        What is subtracted to that end.
-    typical_distance_ : float
-        Median Riemannian distance of a training window from the mean.
+    features_ : TangentFeatures
+        What the correction rests on.
     mean_ : array, shape (n_classes, 1 + n_features)
         Of the correction: intercept and weights of each class.
     covariance_ : array, shape (n, n)
@@ -160,16 +154,7 @@ class ContextualBandit(CovarianceClassifier):
         """
         self._check_parameters()
         covariances, _ = self._fit_covariances(X, y)
-        self.whitener_ = whitener_of(covariances, "riemann")
-        logs = self._logs(covariances)
-        self.typical_distance_ = float(np.median(_length(logs)))
-        (n, r, _), flat = logs.shape, logs.reshape(len(logs), -1)
-        centre = flat.mean(axis=0)
-        _, size, rows = np.linalg.svd(flat - centre, full_matrices=False)
-        kept = min(self.n_features, r * (r + 1) // 2, int((size > 1e-10 * size[0]).sum()))
-        directions = rows[:kept].T * (np.sqrt(n) / size[:kept])
-        self.directions_ = np.ascontiguousarray(directions.reshape(r, r, kept))
-        self.offset_ = centre @ directions
+        self.features_ = TangentFeatures.of(covariances, self.n_features)
         self.decoder_ = clone(self.decoder).fit(np.asarray(X, np.float64), np.asarray(y))
         self.rollback()
         return self
@@ -203,7 +188,7 @@ class ContextualBandit(CovarianceClassifier):
         self.n_rewards_ = self.n_rollbacks_ = 0
 
     def _to_prior(self) -> None:
-        shape = (len(self.classes_), 1 + len(self.offset_))
+        shape = (len(self.classes_), 1 + self.features_.n_features)
         self.mean_ = np.zeros(shape)
         self._prior = np.eye(self.mean_.size) * self.prior_scale**2 / shape[1]
         self.covariance_ = self._prior
@@ -268,17 +253,17 @@ class ContextualBandit(CovarianceClassifier):
 
     def _learn(self, window: FloatArray | Moments, label: Any, correct: bool, error: float) -> bool:
         check_is_fitted(self, "decoder_")
-        logs = self._logs(self._covariance(window))
-        if _length(logs)[0] > self.max_distance * self.typical_distance_:
+        features, distances = self.features_(self._covariance(window))
+        if distances[0] > self.max_distance:
             return False
         if label is None:
             return True
         known = np.flatnonzero(self.classes_ == label)
         if not known.size:
             raise ValueError(f"label '{label}' is none of {self.classes_.tolist()}")
-        features, own = self._features(logs)[0], self._own(window)
-        self._guard(features, own, int(known[0]), correct, error)
-        self._filter(features, own, int(known[0]), correct, error)
+        seen, own = _with_intercept(features)[0], self._own(window)
+        self._guard(seen, own, int(known[0]), correct, error)
+        self._filter(seen, own, int(known[0]), correct, error)
         self.n_rewards_ += 1
         return True
 
@@ -324,15 +309,6 @@ class ContextualBandit(CovarianceClassifier):
         windows = check_windows(window[np.newaxis], self.n_channels_)
         return self._full_rank(sample_covariances(windows), windows.shape[2])
 
-    def _logs(self, covariances: FloatArray) -> FloatArray:
-        """Logarithms of whitened covariances, shape (n_windows, r, r)."""
-        return log_spd(self.whitener_ @ covariances @ self.whitener_)
-
-    def _features(self, logs: FloatArray) -> FloatArray:
-        """1 and the features of each window, shape (n_windows, 1 + n_features)."""
-        found = np.tensordot(logs, self.directions_, 2) - self.offset_
-        return np.concatenate([np.ones((len(found), 1)), found], axis=1)
-
     def _own(self, window: FloatArray | Moments) -> FloatArray:
         """Log-probabilities of the decoder alone for one window."""
         if isinstance(window, Moments):
@@ -347,7 +323,7 @@ class ContextualBandit(CovarianceClassifier):
             rng = np.random.default_rng([self.random_state, self.n_rewards_])
             draw = rng.multivariate_normal(np.zeros(weights.size), self.covariance_, method="eigh")
             weights = weights + self.exploration * draw.reshape(weights.shape)
-        logits: FloatArray = own + self._features(self._logs(covariances)) @ weights.T
+        logits: FloatArray = own + _with_intercept(self.features_(covariances)[0]) @ weights.T
         return logits
 
     def _window_logits(self, X: ArrayLike) -> FloatArray:
@@ -370,16 +346,7 @@ class ContextualBandit(CovarianceClassifier):
         """Return what `fit` found, for an artifact; not what was learnt since."""
         check_is_fitted(self, "decoder_")
         inner = {f"{INNER}{name}": array for name, array in self.decoder_.state().items()}
-        return (
-            self._basis_state()
-            | inner
-            | {
-                "whitener": self.whitener_,
-                "directions": self.directions_,
-                "offset": self.offset_,
-                "typical_distance": np.array([self.typical_distance_]),
-            }
-        )
+        return self._basis_state() | self.features_.state() | inner
 
     def restore(self, state: Mapping[str, FloatArray], classes: Sequence[Any]) -> None:
         """Take what `state` gave, in place of `fit`."""
@@ -387,17 +354,13 @@ class ContextualBandit(CovarianceClassifier):
         self.decoder_.restore(
             {k.removeprefix(INNER): v for k, v in state.items() if k.startswith(INNER)}, classes
         )
-        self.whitener_, self.directions_ = state["whitener"], state["directions"]
-        self.offset_ = state["offset"]
-        self._restore_basis(state, classes, len(self.whitener_))
-        self.typical_distance_ = float(state["typical_distance"][0])
+        self.features_ = TangentFeatures.restored(state)
+        self._restore_basis(state, classes, len(self.features_.whitener))
         self.rollback()
 
 
-def _length(logs: FloatArray) -> FloatArray:
-    """Riemannian distance from the mean of covariances whose logarithms these are."""
-    lengths: FloatArray = np.sqrt(np.sum(logs**2, axis=(-2, -1)))
-    return lengths
+def _with_intercept(features: FloatArray) -> FloatArray:
+    return np.concatenate([np.ones((len(features), 1)), features], axis=1)
 
 
 def _logarithm(probabilities: FloatArray) -> FloatArray:

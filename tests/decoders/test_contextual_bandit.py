@@ -67,11 +67,11 @@ def test_with_two_classes_true_rewards_teach_as_labels_do(two):
     bandit, X, y = two
     bandit.rollback()
     rewarded(bandit, X, y)
-    mean, covariance = bandit.mean_, bandit.covariance_
+    mean, covariance = bandit.correction_.mean, bandit.correction_.covariance
     bandit.rollback()
     bandit.partial_fit(X, y)
-    np.testing.assert_allclose(bandit.mean_, mean, rtol=1e-9, atol=1e-12)
-    np.testing.assert_allclose(bandit.covariance_, covariance, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(bandit.correction_.mean, mean, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(bandit.correction_.covariance, covariance, rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("error", [0.0, 0.2])
@@ -92,7 +92,7 @@ def test_a_reward_is_weighed_by_its_likelihood(three, error, correct):
     nudge = 1e-6 * np.eye(3 * len(features))
     slope = np.array([(log_likelihood(n) - log_likelihood(-n)) / 2e-6 for n in nudge])
     assert bandit.reward(X[0], bandit.classes_[code], correct)
-    step = bandit.mean_.ravel()
+    step = bandit.correction_.mean.ravel()
     cosine = step @ slope / np.linalg.norm(step) / np.linalg.norm(slope)
     assert cosine == pytest.approx(1.0, abs=1e-6)
     bandit.set_params(reward_error=0.0, forgetting=0.99)
@@ -129,7 +129,7 @@ def test_many_labels_give_the_posterior_of_logistic_regression(two):
         return weights @ weights / (2 * variance) - fit
 
     mode = minimize(loss, np.zeros(2 * features.shape[1])).x.reshape(2, -1)
-    found, best = features @ bandit.mean_.T, features @ mode.T
+    found, best = features @ bandit.correction_.mean.T, features @ mode.T
     assert np.corrcoef((found[:, 1] - found[:, 0]), (best[:, 1] - best[:, 0]))[0, 1] > 0.98
     bandit.set_params(forgetting=0.99)
 
@@ -140,7 +140,7 @@ def test_a_reward_that_may_be_wrong_moves_less(two):
     for error in (0.0, 0.15, 0.3):
         bandit.set_params(reward_error=error).rollback()
         bandit.reward(X[0], "left", False)
-        moved.append(np.linalg.norm(bandit.mean_))
+        moved.append(np.linalg.norm(bandit.correction_.mean))
     assert moved[0] > 1.2 * moved[1] > 1.2**2 * moved[2] > 0
     bandit.set_params(reward_error=0.0)
 
@@ -152,8 +152,8 @@ def test_what_is_forgotten_goes_back_to_the_decoder(two):
         bandit.set_params(forgetting=forgetting).rollback()
         bandit.partial_fit(X[:20], np.roll(y, 1)[:20])  # wrong labels
         bandit.partial_fit(X[20:], y[20:])
-        left.append(bandit.covariance_)
-    prior = np.diag(bandit._prior)
+        left.append(bandit.correction_.covariance)
+    prior = np.diag(bandit.correction_.prior)
     assert (np.diag(left[0]) < np.diag(left[1])).all()  # who forgets is less certain
     assert (np.diag(left[1]) <= prior * (1 + 1e-12)).all()  # but never less than at the start
     bandit.set_params(forgetting=0.99)
@@ -169,7 +169,7 @@ def test_a_window_too_far_away_is_refused(two):
     assert not bandit.update(100 * X[0], "left")
     assert not bandit.reward(100 * X[0], "left", True)
     assert bandit.update(X[0])
-    assert not bandit.mean_.any()
+    assert not bandit.correction_.mean.any()
     with pytest.raises(ValueError, match="label 'tongue' is none of"):
         bandit.reward(X[0], "tongue", True)
 

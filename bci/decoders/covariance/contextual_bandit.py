@@ -1,19 +1,13 @@
 """A decoder that learns in a session from "right" and "wrong" alone: a contextual bandit.
 
 A fitted decoder stays as it is and gives the prior. On its log-odds comes a linear
-correction of the window's tangent-space features, by Bayesian logistic regression
-one reward after the other: an extended Kalman filter with the likelihood of
+correction by the window's tangent-space features, learnt from one reward after the other
+(`bci.decoders.covariance.reward_filter`). A confirmed label is the reward for naming it,
+without error.
 
-    P(told right | window, decided a) = ε + (1 - 2ε) p_a(window),
-
-ε being how often the reward itself is wrong. "Right" speaks for the class decided,
-"wrong" for all others as their odds stand; with two classes and ε = 0 both are labels.
-A confirmed label is the reward for naming it, without error.
-
-Li, Chu, Langford & Schapire, "A contextual-bandit approach to personalized news
-article recommendation", WWW 2010, doi:10.1145/1772690.1772758 (the setting);
-Penny & Roberts, "Dynamic logistic regression", IJCNN 1999,
-doi:10.1109/IJCNN.1999.832603 (the filter).
+Li, Chu, Langford & Schapire, "A contextual-bandit approach to personalized news article
+recommendation", WWW 2010, doi:10.1145/1772690.1772758, has the setting: of each decision
+only its own reward is seen.
 
 The most probable class is always the decision unless `exploration` says otherwise: a
 decision tried out moves something for a person who meant something else. With two
@@ -38,6 +32,7 @@ from bci.config import DecoderPart
 from bci.decoders._checks import check_windows
 from bci.decoders.covariance.classifier import CovarianceClassifier, CovarianceSettings, Shrinkage
 from bci.decoders.covariance.estimation import covariance_of, sample_covariances
+from bci.decoders.covariance.reward_filter import RewardFilter, told_right
 from bci.decoders.covariance.tangent_features import TangentFeatures
 from bci.types import FloatArray, Moments, StreamInfo
 
@@ -97,10 +92,8 @@ class ContextualBandit(CovarianceClassifier):
         The fitted decoder.
     features_ : TangentFeatures
         What the correction rests on.
-    mean_ : array, shape (n_classes, 1 + n_features)
-        Of the correction: intercept and weights of each class.
-    covariance_ : array, shape (n, n)
-        Of all these, class by class.
+    correction_ : RewardFilter
+        What is known of the weights, for 1 and the features.
     n_rewards_, n_rollbacks_ : int
         Rewards and labels learnt from, and corrections taken back by the guard, since
         `fit` or `rollback`.
@@ -188,10 +181,9 @@ class ContextualBandit(CovarianceClassifier):
         self.n_rewards_ = self.n_rollbacks_ = 0
 
     def _to_prior(self) -> None:
-        shape = (len(self.classes_), 1 + self.features_.n_features)
-        self.mean_ = np.zeros(shape)
-        self._prior = np.eye(self.mean_.size) * self.prior_scale**2 / shape[1]
-        self.covariance_ = self._prior
+        self.correction_ = RewardFilter(
+            len(self.classes_), 1 + self.features_.n_features, self.prior_scale, self.forgetting
+        )
         self._worse = 0.0
 
     # --- learning --------------------------------------------------------------------------------
@@ -262,19 +254,17 @@ class ContextualBandit(CovarianceClassifier):
         if not known.size:
             raise ValueError(f"label '{label}' is none of {self.classes_.tolist()}")
         seen, own = _with_intercept(features)[0], self._own(window)
-        self._guard(seen, own, int(known[0]), correct, error)
-        self._filter(seen, own, int(known[0]), correct, error)
+        self._guard(own, seen, int(known[0]), correct, error)
+        self.correction_.learn(own, seen, int(known[0]), correct, error)
         self.n_rewards_ += 1
         return True
 
     def _guard(
-        self, features: FloatArray, own: FloatArray, code: int, correct: bool, error: float
+        self, own: FloatArray, features: FloatArray, code: int, correct: bool, error: float
     ) -> None:
         """Take the correction back where the decoder alone would have foretold the rewards."""
-        alone, corrected = (
-            error + (1.0 - 2.0 * error) * softmax(logits)[code]
-            for logits in (own, own + self.mean_ @ features)
-        )
+        alone = told_right(softmax(own)[code], error)
+        corrected = told_right(softmax(self.correction_.corrected(own, features))[code], error)
         excess = (correct - corrected) ** 2 - (correct - alone) ** 2
         self._worse = max(0.0, self._worse + float(excess))
         if self._worse > self.guard:
@@ -284,23 +274,6 @@ class ContextualBandit(CovarianceClassifier):
             )
             self._to_prior()
             self.n_rollbacks_ += 1
-
-    def _filter(
-        self, features: FloatArray, own: FloatArray, code: int, correct: bool, error: float
-    ) -> None:
-        """One step of the extended Kalman filter: forget a little, then take the reward in."""
-        kept = self.forgetting
-        mean = kept * self.mean_
-        covariance = kept**2 * self.covariance_ + (1.0 - kept**2) * self._prior
-        p = softmax(own + mean @ features)
-        expected = error + (1.0 - 2.0 * error) * p[code]
-        by_logit = (1.0 - 2.0 * error) * p[code] * (np.eye(len(p))[code] - p)
-        slope = np.outer(by_logit, features).ravel()
-        reach = covariance @ slope
-        spread = expected * (1.0 - expected) + slope @ reach
-        gain = reach / max(spread, np.finfo(float).tiny)
-        self.mean_ = mean + (gain * (correct - expected)).reshape(mean.shape)
-        self.covariance_ = covariance - np.outer(gain, reach)
 
     def _covariance(self, window: FloatArray | Moments) -> FloatArray:
         """Covariance of one window, of full rank, shape (1, r, r)."""
@@ -318,11 +291,10 @@ class ContextualBandit(CovarianceClassifier):
     # --- deciding --------------------------------------------------------------------------------
 
     def _corrected(self, own: FloatArray, covariances: FloatArray) -> FloatArray:
-        weights = self.mean_
+        weights = self.correction_.mean
         if self.exploration:
             rng = np.random.default_rng([self.random_state, self.n_rewards_])
-            draw = rng.multivariate_normal(np.zeros(weights.size), self.covariance_, method="eigh")
-            weights = weights + self.exploration * draw.reshape(weights.shape)
+            weights = weights + self.exploration * self.correction_.drawn(rng)
         logits: FloatArray = own + _with_intercept(self.features_(covariances)[0]) @ weights.T
         return logits
 

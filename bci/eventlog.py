@@ -251,7 +251,7 @@ def _event(path: str | Path, number: int, line: dict[str, Any]) -> LoggedEvent:
         )
     try:
         event: LoggedEvent = cls(**line)
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         raise RecordingError(f"{path}:{number}: the {name} is not complete: {error}") from error
     return event
 

@@ -324,7 +324,7 @@ class Pipeline:
         try:
             if self.learner is not None:
                 self.learner.feedback(feedback)
-            elif learn is not None:
+            elif learn is not None and feedback.label is None:
                 learn(feedback.seq, feedback.correct)
         except Exception as error:
             self._count_error(f"on the feedback to decision {feedback.seq}", error)

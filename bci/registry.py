@@ -55,11 +55,13 @@ BUILT_IN: dict[Family, dict[str, str]] = {
         "fb_tangent_space": (
             "bci.decoders.covariance.filter_bank_tangent_space:FilterBankTangentSpaceSettings"
         ),
+        "contextual_bandit": "bci.decoders.covariance.contextual_bandit:ContextualBanditSettings",
         "recentred": "bci.decoders.covariance.recentred:RecentredSettings",
         "deep_ssvep": "bci.decoders.deep.deep_ssvep:DeepSSVEPSettings",
         "deep_ssvep_ensemble": "bci.decoders.deep.ensemble:DeepSSVEPEnsembleSettings",
         "deep_imagery": "bci.decoders.deep.imagery_settings:DeepImagerySettings",
         "source_free": "bci.decoders.deep.source_free:SourceFreeSettings",
+        "rleegnet": "bci.decoders.deep.rleegnet:RLEEGNetSettings",
         "acm": "bci.decoders.covariance.acm:ACMSettings",
         "bt_acm": "bci.decoders.covariance.bt_acm:BlockToeplitzSettings",
         "model": "bci.decoders.artifact:ModelSettings",

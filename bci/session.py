@@ -553,9 +553,9 @@ class Session:
                 f"{BACKLOG_S:g} s of the engine's clock, which is 'clock' in the status"
             )
 
-    def feedback(self, seq: int, correct: bool) -> None:
-        """Say whether decision `seq` was right, for decoders that learn from it."""
-        self._reader.inbox.put(Feedback(0, seq, correct), now())
+    def feedback(self, seq: int, correct: bool | None = None, label: str | None = None) -> None:
+        """Say whether decision `seq` was right, or its right label, for decoders that learn."""
+        self._reader.inbox.put(Feedback(0, seq, correct, label), now())
 
     def expect(self, proba: Mapping[str, float] | None) -> None:
         """Say how probable the labels of the next selection are; None: take it back.

@@ -209,11 +209,39 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Feedback:
-    """What an adaptive decoder may learn from: the decision `seq` was right or wrong."""
+    """What an adaptive decoder may learn from: of decision `seq`, a reward or the label.
+
+    Attributes
+    ----------
+    at : int
+    seq : int
+    correct : bool or None
+        The reward: the decision was right, or wrong. May be mistaken.
+    label : str or None
+        In its place, the confirmed label: what the decision should have been.
+
+    Raises
+    ------
+    ValueError
+        It carries both, or neither.
+    """
 
     at: int
     seq: int
-    correct: bool
+    correct: bool | None = None
+    label: str | None = None
+
+    def __post_init__(self) -> None:
+        if (self.correct is None) == (self.label is None):
+            found = "neither" if self.label is None else "both"
+            raise ValueError(
+                f"feedback to decision {self.seq} says either 'correct' (true or false) or the "
+                f"'label' that is right; found {found}"
+            )
+
+    def confirms(self, label: str) -> bool:
+        """Whether it says that `label` was the right decision."""
+        return bool(self.correct) if self.label is None else self.label == label
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bci import config
-from bci.decoders import MDM, FilterBankTangentSpace, Recentred
+from bci.decoders import MDM, ContextualBandit, FilterBankTangentSpace, Recentred
 from bci.decoders.learner import N_WAITING, Learner
 from bci.pipeline import Pipeline
 from bci.types import Chunk, DecoderSwap, Feedback, Gap, Quality, StreamInfo, Window
@@ -26,10 +26,10 @@ def noise(seed=0, n=N):
     return (rng.standard_normal((3, n)) * gain * np.exp(np.arange(n) / n)).T
 
 
-def decoder(inner=None):
+def decoder(inner=None, around=Recentred):
     windows = noise(1, 6000).T.reshape(3, 60, 100).swapaxes(0, 1)
     labels = np.array(["x", "y"])[np.arange(60) // 5 % 2]
-    return Recentred(inner or MDM(), max_distance=2.0).fit(windows, labels)
+    return around(inner or MDM(), max_distance=2.0).fit(windows, labels)
 
 
 def pipeline(adaptive):
@@ -61,9 +61,10 @@ def same(one, other):
         np.testing.assert_allclose(list(a.proba.values()), list(b.proba.values()), atol=1e-9)
 
 
+@pytest.mark.parametrize("around", [Recentred, ContextualBandit])
 @pytest.mark.parametrize("inner", [MDM(), FilterBankTangentSpace(100.0, ((8, 20),))], ids=str)
-def test_a_replay_with_feedback_gives_the_same_decisions_for_any_chunks(inner):
-    model = decoder(inner)
+def test_a_replay_with_feedback_gives_the_same_decisions_for_any_chunks(inner, around):
+    model = decoder(inner, around)
     whole, parts, single = (pipeline(model) for _ in range(3))
     expected = play(whole, [N], extra())
     same(expected, play(parts, [1, 7, 130, 33], extra()))
@@ -143,6 +144,41 @@ def test_feedback_confirms_the_label_decided_or_the_only_other_one():
     two.decided(window(0), 0, 1)
     two.feedback(Feedback(0, 0, False))
     assert two.decoder.taught[1:] == [(0.0, "x")]
+
+
+def test_feedback_may_name_the_label():
+    three = Learner(Recorder(), ["x", "y", "z"])
+    three.decided(window(0), 0, 0)
+    with pytest.raises(ValueError, match="label 'w' is none of"):
+        three.feedback(Feedback(0, 0, label="w"))
+    three.feedback(Feedback(0, 0, label="z"))
+    assert three.decoder.taught == [(0.0, None), (0.0, "z")]
+
+
+@pytest.mark.parametrize("more", [{}, {"correct": True, "label": "x"}])
+def test_feedback_says_one_thing(more):
+    with pytest.raises(ValueError, match="feedback to decision 3 says either"):
+        Feedback(0, 3, **more)
+
+
+class Rewarded(Recorder):
+    """Takes rewards too."""
+
+    def reward(self, window, label, correct):
+        self.taught.append((float(window[0, 0]), label, correct))
+        return True
+
+
+def test_a_reward_reaches_the_decoder_as_it_is():
+    learner = Learner(Rewarded(), ["x", "y", "z"])
+    for seq in range(3):
+        learner.decided(window(10 * seq), seq, seq)
+    assert learner.n_learnt == 0  # from windows alone it learns nothing
+    learner.feedback(Feedback(0, 1, False))
+    learner.feedback(Feedback(0, 2, True))
+    learner.feedback(Feedback(0, 0, label="y"))
+    assert learner.decoder.taught[3:] == [(10.0, "y", False), (20.0, "z", True), (0.0, "y")]
+    assert learner.status() == {"learnt": 3, "refused": 0}
 
 
 def test_feedback_on_old_decisions_comes_too_late():

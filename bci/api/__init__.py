@@ -9,7 +9,7 @@ What every client uses, the desktop application included::
     WS   /v1/samples     JSON stream description, then binary frames (`bci.api.wire`)
     POST /v1/markers     {value, t}
     POST /v1/control     {action: pause | resume}
-    POST /v1/feedback    {seq, correct}
+    POST /v1/feedback    {seq, correct} or {seq, label}
     POST /v1/prior       {proba: {label: p}}
     POST /v1/decoder     {path}
     POST /v1/calibration {action: start | finish | cancel, decoder}
@@ -77,8 +77,8 @@ class Engine(Protocol):
         """Mark the sample at time `t` of the engine's clock, or the present one, with `value`."""
         ...
 
-    def feedback(self, seq: int, correct: bool) -> None:
-        """Say whether decision `seq` was right, for decoders that learn from it."""
+    def feedback(self, seq: int, correct: bool | None = None, label: str | None = None) -> None:
+        """Say whether decision `seq` was right, or its right label, for decoders that learn."""
         ...
 
     def expect(self, proba: Mapping[str, float] | None) -> None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from anyio import to_thread
 from fastapi import APIRouter, FastAPI, Security
 from fastapi.exceptions import RequestValidationError, WebSocketRequestValidationError
 from fastapi.security import HTTPBearer
 from prometheus_client import CONTENT_TYPE_LATEST
-from pydantic import Field
+from pydantic import Field, model_validator
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
@@ -26,6 +26,7 @@ from bci.api.wire import dumps
 from bci.config import Settings
 from bci.errors import BciError, ConfigError, ModelError
 from bci.telemetry import to_prometheus
+from bci.types import Feedback
 
 __all__ = ["create_app"]
 
@@ -62,10 +63,18 @@ class ControlRequest(Settings):
 
 
 class FeedbackRequest(Settings):
-    """What came of a decision."""
+    """What came of a decision: a reward, or in its place the label that is right."""
 
     seq: int = Field(ge=0, description="number of the decision")
-    correct: bool
+    correct: bool | None = Field(None, description="the reward: it was right, or wrong")
+    label: str | None = Field(
+        None, min_length=1, max_length=1024, description="what it should have been"
+    )
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        Feedback(0, self.seq, self.correct, self.label)
+        return self
 
 
 class PriorRequest(Settings):
@@ -174,8 +183,8 @@ def _control(engine: Engine) -> APIRouter:
 
     @router.post("/feedback", status_code=202)
     async def feedback(body: FeedbackRequest) -> Response:
-        """Tell an adaptive decoder whether a decision was right."""
-        engine.feedback(body.seq, body.correct)
+        """Tell an adaptive decoder whether a decision was right, or what would have been."""
+        engine.feedback(body.seq, body.correct, body.label)
         return _accepted()
 
     @router.post("/prior", status_code=202)
@@ -261,6 +270,8 @@ def _explain(errors: Any) -> str:
 
 def _explain_one(part: dict[str, Any]) -> str:
     key = ".".join(str(step) for step in part["loc"][1:])
+    if part["type"] == "value_error" and not key:
+        return str(part["ctx"]["error"])
     if part["type"] == "json_invalid":
         return f"the body is not JSON: {part['ctx']['error']} at character {key}"
     if not key:

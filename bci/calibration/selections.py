@@ -171,11 +171,12 @@ def _letters(
     log: Sequence[LoggedEvent], decisions: Sequence[Mapping[str, Any]]
 ) -> dict[int, _Letter]:
     """What was decided, by the first sample it rests on; without the newest."""
-    wrong = {e.seq for e in log if isinstance(e, Feedback) and not e.correct}
-    told = {e.seq for e in log if isinstance(e, Feedback)}
-    made = [d for d in decisions if d["label"] is not None]
+    made = {int(d["seq"]): d for d in decisions if d["label"] is not None}
+    told = [e for e in log if isinstance(e, Feedback) and e.seq in made]
+    wrong = {e.seq for e in told if not e.confirms(str(made[e.seq]["label"]))}
+    sure = {*list(made)[:-1], *(e.seq for e in told)}
     return {
-        int(d["first"]): _Letter(str(d["label"]), int(d["last"]), d["seq"] in wrong)
-        for d in made
-        if d is not made[-1] or d["seq"] in told
+        int(d["first"]): _Letter(str(d["label"]), int(d["last"]), seq in wrong)
+        for seq, d in made.items()
+        if seq in sure
     }

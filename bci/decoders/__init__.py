@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from bci.decoders.covariance.alignment import Alignment
     from bci.decoders.covariance.augmented import AugmentedCovariance
     from bci.decoders.covariance.bt_acm import BlockToeplitzMDM, BlockToeplitzTangentSpace
+    from bci.decoders.covariance.contextual_bandit import ContextualBandit
     from bci.decoders.covariance.csp import CSPLDA, FBCSP
+    from bci.decoders.covariance.csp_bank import OvRCSPBank
     from bci.decoders.covariance.fgmdm import FgMDM
     from bci.decoders.covariance.filter_bank_tangent_space import FilterBankTangentSpace
     from bci.decoders.covariance.recentred import Recentred
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from bci.decoders.deep.deep_ssvep import DeepSSVEP
     from bci.decoders.deep.ensemble import DeepSSVEPEnsemble
     from bci.decoders.deep.imagery import DeepImagery
+    from bci.decoders.deep.rleegnet import RLEEGNet
     from bci.decoders.deep.source_free import SourceFreeAdaptation
     from bci.decoders.ssvep.band_power import BandPower
     from bci.decoders.ssvep.cca import CCA, FBCCA
@@ -49,6 +52,7 @@ __all__ = [
     "BandPower",
     "BlockToeplitzMDM",
     "BlockToeplitzTangentSpace",
+    "ContextualBandit",
     "Decoder",
     "DeepImagery",
     "DeepSSVEP",
@@ -60,7 +64,10 @@ __all__ = [
     "MomentsDecoder",
     "MultiStimulusCCA",
     "OffsetFBCCA",
+    "OvRCSPBank",
+    "RLEEGNet",
     "Recentred",
+    "RewardedDecoder",
     "SourceFreeAdaptation",
     "TangentSpaceLR",
 ]
@@ -83,13 +90,16 @@ _HOME = {
     "TRCA": "bci.decoders.ssvep.trca",
     "TangentSpaceLR": "bci.decoders.covariance.riemann",
     "MDM": "bci.decoders.covariance.riemann",
+    "ContextualBandit": "bci.decoders.covariance.contextual_bandit",
     "CSPLDA": "bci.decoders.covariance.csp",
+    "OvRCSPBank": "bci.decoders.covariance.csp_bank",
     "FBCSP": "bci.decoders.covariance.csp",
     "FgMDM": "bci.decoders.covariance.fgmdm",
     "FilterBankTangentSpace": "bci.decoders.covariance.filter_bank_tangent_space",
     "DeepImagery": "bci.decoders.deep.imagery",
     "DeepSSVEP": "bci.decoders.deep.deep_ssvep",
     "DeepSSVEPEnsemble": "bci.decoders.deep.ensemble",
+    "RLEEGNet": "bci.decoders.deep.rleegnet",
     "SourceFreeAdaptation": "bci.decoders.deep.source_free",
 }
 
@@ -142,4 +152,13 @@ class AdaptiveDecoder(Decoder, Protocol):
 
     def rollback(self) -> None:
         """Be again as training left it."""
+        ...
+
+
+@runtime_checkable
+class RewardedDecoder(AdaptiveDecoder, Protocol):
+    """One that learns from "right" and "wrong" too, and from nothing else: it needs no label."""
+
+    def reward(self, window: FloatArray | Moments, label: Any, correct: bool) -> bool:
+        """Learn whether it was right to decide `label` for a window that `update` accepted."""
         ...

@@ -16,7 +16,7 @@ from pydantic import Field
 from sklearn.utils.metaestimators import available_if
 
 from bci.config import Config, DecoderSettings
-from bci.decoders import AdaptiveDecoder, Decoder, MomentsDecoder
+from bci.decoders import AdaptiveDecoder, Decoder, MomentsDecoder, RewardedDecoder
 from bci.decoders.manifest import Manifest, adaptation, check
 from bci.decoders.stopping import StoppingRule
 from bci.decoders.storage import load, save
@@ -39,6 +39,10 @@ log = logging.getLogger(__name__)
 
 def _adapts(picked: Any) -> bool:
     return isinstance(picked.decoder, AdaptiveDecoder)
+
+
+def _is_rewarded(picked: Any) -> bool:
+    return isinstance(picked.decoder, RewardedDecoder)
 
 
 class PickedChannels:
@@ -65,6 +69,12 @@ class PickedChannels:
         """As the decoder's own."""
         decoder: Any = self.decoder
         return bool(decoder.update(self._pick(window), label))
+
+    @available_if(_is_rewarded)  # type: ignore[untyped-decorator]
+    def reward(self, window: FloatArray | Moments, label: Any, correct: bool) -> bool:
+        """As the decoder's own."""
+        decoder: Any = self.decoder
+        return bool(decoder.reward(self._pick(window), label, correct))
 
     @available_if(_adapts)  # type: ignore[untyped-decorator]
     def rollback(self) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bci.decoders import AdaptiveDecoder
+from bci.decoders import AdaptiveDecoder, RewardedDecoder
 from bci.types import Feedback, FloatArray, Moments, Window
 
 #: Decisions whose windows wait for feedback; of older ones it comes too late.
@@ -30,7 +30,8 @@ class Learner:
     Attributes
     ----------
     n_learnt : int
-        Windows, and confirmed labels, that the decoder learnt from.
+        What the decoder learnt from: windows, confirmed labels and rewards. Where it
+        takes rewards, windows alone don't count.
     n_refused : int
         Those that it refused, and windows of bad quality, which it isn't shown.
     """
@@ -48,7 +49,10 @@ class Learner:
             return
         self._from = window.stop
         seen: Any = window.moments if window.moments is not None else window.data
-        if self._count(self.decoder.update(seen)) and index is not None:
+        accepted = self.decoder.update(seen)
+        if not (accepted and isinstance(self.decoder, RewardedDecoder)):  # it waits to be told
+            self._count(accepted)
+        if accepted and index is not None:
             # the samples of a window are a view of the ring
             self._waiting[seq] = (seen if isinstance(seen, Moments) else np.array(seen), index)
             if len(self._waiting) > N_WAITING:
@@ -59,20 +63,38 @@ class Learner:
         self.n_refused += 1
 
     def feedback(self, feedback: Feedback) -> None:
-        """Learn the label that feedback confirms: the one decided, or the only other one."""
+        """Learn the label or the reward that feedback gives.
+
+        A decoder that cannot learn from rewards is told the label that a reward
+        confirms: the one decided, or the only other one.
+
+        Raises
+        ------
+        ValueError
+            The label is none of the decoder's.
+        """
+        if feedback.label is not None and feedback.label not in map(str, self.labels):
+            raise ValueError(f"label '{feedback.label}' is none of {self.labels}")
         seen, index = self._waiting.pop(feedback.seq, (None, -1))
         if seen is None:
             return
-        if feedback.correct:
-            self._count(self.decoder.update(seen, self.labels[index]))
+        if feedback.label is not None:
+            right = [str(label) for label in self.labels].index(feedback.label)
+        elif isinstance(self.decoder, RewardedDecoder):
+            self._count(self.decoder.reward(seen, self.labels[index], bool(feedback.correct)))
+            return
+        elif feedback.correct:
+            right = index
         elif len(self.labels) == 2:
-            self._count(self.decoder.update(seen, self.labels[1 - index]))
+            right = 1 - index
+        else:
+            return  # not which of the others it is
+        self._count(self.decoder.update(seen, self.labels[right]))
 
     def status(self) -> dict[str, int]:
         """How often the decoder has learnt, and how often that was refused."""
         return {"learnt": self.n_learnt, "refused": self.n_refused}
 
-    def _count(self, accepted: bool) -> bool:
+    def _count(self, accepted: bool) -> None:
         self.n_learnt += accepted
         self.n_refused += not accepted
-        return accepted

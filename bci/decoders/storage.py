@@ -53,6 +53,7 @@ TRUSTED = (
     "bci.decoders.covariance.bt_acm.BlockToeplitzMDM",
     "bci.decoders.ssvep.cca.CCA",
     "bci.decoders.ssvep.cca.FBCCA",
+    "bci.decoders.covariance.contextual_bandit.ContextualBandit",
     "bci.decoders.covariance.csp.CSPLDA",
     "bci.decoders.covariance.csp.FBCSP",
     "bci.decoders.deep.ensemble.DeepSSVEPEnsemble",
@@ -60,6 +61,7 @@ TRUSTED = (
     "bci.decoders.deep.imagery.DeepImagery",
     "bci.decoders.ssvep.ecca.ExtendedCCA",
     "bci.decoders.ssvep.extended_covariance.ExtendedCovariance",
+    "bci.decoders.covariance.csp_bank.OvRCSPBank",
     "bci.decoders.covariance.fgmdm.FgMDM",
     "bci.decoders.covariance.filter_bank_tangent_space.FilterBankTangentSpace",
     "bci.decoders.ssvep.mscca.MultiStimulusCCA",
@@ -67,6 +69,7 @@ TRUSTED = (
     "bci.decoders.covariance.recentred.Recentred",
     "bci.decoders.covariance.riemann.MDM",
     "bci.decoders.covariance.riemann.TangentSpaceLR",
+    "bci.decoders.deep.rleegnet.RLEEGNet",
     "bci.decoders.deep.source_free.SourceFreeAdaptation",
     "bci.decoders.ssvep.tdca.TDCA",
     "bci.decoders.ssvep.trca.TRCA",
@@ -251,7 +254,7 @@ def _rebuilt(value: Any) -> Any:
         cls = _decoder_class(value[INNER_KIND])
         if cls is None:
             raise ValueError(f"decoder kind '{value[INNER_KIND]}' is not installed")
-        return cls(**value["params"])
+        return cls(**{k: _rebuilt(v) for k, v in value["params"].items()})
     return value
 
 

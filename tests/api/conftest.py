@@ -55,8 +55,8 @@ class FakeEngine:
     def insert_marker(self, value: str, t: float | None = None) -> None:
         self._called("marker", value, *([] if t is None else [t]))
 
-    def feedback(self, seq: int, correct: bool) -> None:
-        self._called("feedback", seq, correct)
+    def feedback(self, seq: int, correct: bool | None = None, label: str | None = None) -> None:
+        self._called("feedback", seq, correct, label)
 
     def expect(self, proba: dict[str, float] | None) -> None:
         self._called("prior", proba)

@@ -39,9 +39,10 @@ def test_metrics_are_prometheus_text(site, engine):
         ("/v1/markers", {"value": "stim_on", "t": 12.5}, ("marker", "stim_on", 12.5)),
         ("/v1/control", {"action": "pause"}, ("command", "pause")),
         ("/v1/control", {"action": "resume"}, ("command", "resume")),
-        ("/v1/feedback", {"seq": 3, "correct": False}, ("feedback", 3, False)),
         ("/v1/prior", {"proba": {"13 Hz": 1}}, ("prior", {"13 Hz": 1.0})),
         ("/v1/prior", {"proba": None}, ("prior", None)),
+        ("/v1/feedback", {"seq": 3, "correct": False}, ("feedback", 3, False, None)),
+        ("/v1/feedback", {"seq": 3, "label": "13 Hz"}, ("feedback", 3, None, "13 Hz")),
         ("/v1/calibration", {"action": "start"}, ("calibrate", "start", None)),
         ("/v1/calibration", {"action": "finish", "decoder": "mdm"}, ("calibrate", "finish", "mdm")),
         ("/v1/ladder", {"action": "look"}, ("climb", "look")),
@@ -124,6 +125,18 @@ def test_a_prior_that_is_none(site, engine, body, says):
     answer = site.http.post("/v1/prior", json=body, headers=site.token)
     assert (answer.status_code, engine.calls) == (422, [])
     assert says in answer.json()["error"]
+
+
+@pytest.mark.parametrize(
+    ("more", "found"), [({}, "neither"), ({"correct": True, "label": "A"}, "both")]
+)
+def test_feedback_is_a_reward_or_a_label(site, engine, more, found):
+    answer = site.http.post("/v1/feedback", json={"seq": 3, **more}, headers=site.token)
+    assert (answer.status_code, engine.calls) == (422, [])
+    assert answer.json() == {
+        "error": "feedback to decision 3 says either 'correct' (true or false) or the 'label' that "
+        f"is right; found {found}"
+    }
 
 
 def test_a_body_of_undeclared_length_is_limited_too(site, engine):

@@ -39,6 +39,7 @@ NEEDED: dict[str, dict[str, Any]] = {
         "batch_size": 16,
         "learning_rate": 1e-2,
     },
+    "rleegnet": {"n_epochs": 15, "batch_size": 8, "learning_rate": 5e-3, "filters": 1},
     "acm": {"order": 2},
     "bt_acm": {"order": 2},
 }
@@ -46,7 +47,14 @@ HZ = ("13 Hz", "17 Hz")
 #: Their noise tests stand with them: they learn from several people, not within a session.
 OF_SEVERAL_PEOPLE = ("deep_ssvep_ensemble", "source_free")
 #: They train for long.
-SLOW = ("deep_imagery", "deep_ssvep", "fb_tangent_space", "fbcsp")
+SLOW = (
+    "contextual_bandit",
+    "deep_imagery",
+    "deep_ssvep",
+    "fb_tangent_space",
+    "fbcsp",
+    "rleegnet",
+)
 DECODERS = [
     pytest.param(kind, marks=pytest.mark.slow if kind in SLOW else ())
     for kind in registry.kinds("decoder")

@@ -322,6 +322,9 @@ def test_selections_of_a_session():
     assert found.X.shape == (9, 2, 200)
     confirmed = gather(session(), recorded(), [*log, Feedback(5000, 11, True)], made)
     assert confirmed.y.tolist()[-1] == "y"
+    labels = [Feedback(4000, 9, label="y"), Feedback(5000, 11, label="y")]
+    named = gather(session(), recorded(), labels, made)
+    assert (named.y.tolist(), named.n_undone) == (confirmed.y.tolist(), 1)
     early = [*made[:8], decided(8, "x", 120), decided(9, "x"), decided(11, "y")]
     short = gather(session(), recorded(), log, early)
     assert (len(short.y), short.n_spelled, short.n_undone) == (8, 2, 1)  # but it counts

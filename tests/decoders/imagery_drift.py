@@ -86,3 +86,19 @@ def accuracy(decoder, X, y, labels=False):
         if hasattr(decoder, "update") and decoder.update(window) and labels:
             decoder.update(window, label)
     return right / len(y)
+
+
+def rewarded(bandit, X, y, wrong=0.0, seed=0):
+    """Share of windows decided right, each before it is told "right" or "wrong", the true one.
+
+    Of the rewards a share of `wrong` is turned round, drawn by `seed`.
+    """
+    rng, right = np.random.default_rng(seed), 0
+    for window, label in zip(X, y, strict=True):
+        decided = bandit.predict(window[np.newaxis])[0]
+        hit = bool(decided == label)
+        right += hit
+        told = hit != (rng.random() < wrong)
+        if bandit.update(window):
+            bandit.reward(window, decided, told)
+    return right / len(y)

@@ -25,6 +25,7 @@ from bci.decoders import (
     ACMClassifier,
     BandPower,
     BlockToeplitzMDM,
+    ContextualBandit,
     Decoder,
     DeepImagery,
     DeepSSVEP,
@@ -35,6 +36,7 @@ from bci.decoders import (
     MultiStimulusCCA,
     OffsetFBCCA,
     Recentred,
+    RLEEGNet,
     TangentSpaceLR,
 )
 
@@ -69,8 +71,15 @@ DECODERS = [
     FgMDM(),
     FilterBankTangentSpace(SFREQ),
     Recentred(TangentSpaceLR()),
+    ContextualBandit(TangentSpaceLR()),
 ]
-every_decoder = pytest.mark.parametrize("decoder", DECODERS, ids=lambda d: d.kind)
+#: It trains for long, and tests of its own stand in `test_decoder_rleegnet`.
+RLEEGNET = RLEEGNet(
+    SFREQ, n_components=2, n_epochs=40, learning_rate=5e-3, batch_size=16, device="cpu"
+)
+every_decoder = pytest.mark.parametrize(
+    "decoder", [*DECODERS, pytest.param(RLEEGNET, marks=pytest.mark.slow)], ids=lambda d: d.kind
+)
 
 
 def draw(seed, n_windows, amplitude):
@@ -145,6 +154,8 @@ def test_set_params_takes_effect(decoder):
         "fgmdm": {"rank": 3},
         "fb_tangent_space": {"C": 0.01},
         "recentred": {"rank": 3},
+        "contextual_bandit": {"decoder": MDM()},
+        "rleegnet": {"objective": "supervised"},
     }
     one = clone(decoder).fit(X, y)
     before = one.decision_function(X)

@@ -9,9 +9,9 @@ from functools import cache
 
 import numpy as np
 import pytest
-from imagery_drift import GAINS, MIXING, accuracy, calibration, session
+from imagery_drift import GAINS, MIXING, accuracy, calibration, rewarded, session
 
-from bci.decoders import MDM, Recentred, TangentSpaceLR
+from bci.decoders import MDM, ContextualBandit, Recentred, TangentSpaceLR
 
 SEEDS = range(10, 16)
 DECODERS = {"mdm": MDM, "tangent_space": TangentSpaceLR}
@@ -60,6 +60,21 @@ def test_without_labels_an_unbalanced_session_costs_and_the_readme_says_so(kind)
     """No window tells drift from a frequent class: if this passes no more, rejoice."""
     frozen = mean_accuracy(kind, "unbalanced", adapts=False)
     assert 0.01 < frozen - mean_accuracy(kind, "unbalanced", adapts=True) < 0.10
+
+
+@pytest.mark.parametrize(("wrong", "share"), [(0.0, 0.5), (0.15, 0.75)])
+def test_rewards_alone_win_back_a_part_of_what_the_drift_costs(wrong, share):
+    """The defaults of the bandit were not chosen on these people, nor on any simulated one."""
+    lost, still = [], []
+    for seed in SEEDS[:4]:
+        bandit = ContextualBandit(TangentSpaceLR(), reward_error=wrong).fit(*calibration(seed))
+        steady = accuracy(bandit.decoder_, *session(seed))
+        X, y = session(seed, GAINS)
+        lost.append(steady - accuracy(bandit.decoder_, X, y))
+        still.append(steady - rewarded(bandit, X, y, wrong, seed))
+    print(f"lost {np.mean(lost):.3f}, with rewards (wrong: {wrong:.2f}) {np.mean(still):.3f}")
+    assert np.mean(lost) > 0.15
+    assert np.mean(still) < share * np.mean(lost)
 
 
 def test_report():

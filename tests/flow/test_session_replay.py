@@ -18,7 +18,7 @@ from bci.eventlog import read as read_events
 from bci.recording.verify import verify
 from bci.replay import decisions
 from bci.sources.files import load_recording
-from bci.types import Command, Gap, Marker, Prior
+from bci.types import Command, Feedback, Gap, Marker, Prior
 
 CHUNKS = (1000, 7, [1, 0, 997], [250, 13, 60, 1])
 
@@ -367,3 +367,41 @@ def test_priors_of_a_client_are_recorded_and_replayed(
         for one, other in zip(again, found, strict=True):
             assert one.prior == other["prior"]
             assert one.proba_decoder == pytest.approx(other["proba_decoder"] or {}, abs=1e-9)
+
+
+def test_rewards_reach_the_decoder_and_a_replay_learns_the_same(
+    session, settings, client, trained, until, decided, same, tmp_path
+):
+    """Somebody says "right" or "wrong" to decisions of the simulated subject, and once a label."""
+    (model,) = trained("contextual_bandit")
+    live = session(
+        settings(
+            "any",
+            **IMAGERY | {"window": {**IMAGERY["window"], "hop_s": 1.0}},  # none overlaps another
+            source={"kind": "simulated", "paradigm": "imagery", "speed": 10.0, "seed": 1},
+            markers={"kind": "source"},
+            decoder={"kind": "model", "path": str(model)},
+            decision={"kind": "threshold", "threshold": 0.5, "refractory_s": 0.0},
+            recording={"root": str(tmp_path / "recordings")},
+        )
+    )
+    api = client(live)
+
+    for says in ({"correct": True}, {"correct": False}, {"label": "left"}, {"correct": True}):
+        seq = live.telemetry.snapshot()["decisions"]
+        until(lambda seq=seq: live.telemetry.snapshot()["decisions"] > seq, 10)
+        api.post("/v1/feedback", {"seq": seq, **says})
+    n = live.telemetry.snapshot()["decisions"]
+    until(lambda: live.telemetry.snapshot()["decisions"] > n + 5, 10)
+    learnt = live.status()["decoder"]["adaptation"]["learnt"]
+    live.stop()
+    assert live.error is None
+    assert learnt >= 1
+
+    paths = live.record.paths
+    logged = [e for e in read_events(paths.events) if isinstance(e, Feedback)]
+    assert {e.label for e in logged} == {None, "left"}
+    assert {e.correct for e in logged} == {None, True, False}
+    found = decided(paths)
+    for chunk in CHUNKS[:2]:
+        same(replayed(paths, chunk), found, 1e-9)

@@ -32,6 +32,7 @@ EVENTS = [
     Gap(1400, 1410, "stream lost"),
     Command(1500, "pause"),
     Feedback(1600, 3, True),
+    Feedback(1650, 4, label="13 Hz"),
     Bypass(1700, 0, False),
     Prior(1750, {"13 Hz": 0.75, "ü": np.float64(0.25)}),
     Prior(1760, None),

@@ -8,7 +8,9 @@ reference a little along, as Zanini et al., IEEE Trans Biomed Eng 65(5),
 Without labels a class that comes more often than others draws the reference towards
 itself, and is missed: no window tells by itself whether the session drifts or one
 class is frequent. Where labels are confirmed afterwards, each takes back what its
-class has drawn, and the reference follows nothing but the drift.
+class has drawn, and the reference follows nothing but the drift. Where decisions are
+only called right or wrong, each class takes back its share by what it has come to be
+probable then.
 """
 
 from __future__ import annotations
@@ -44,6 +46,10 @@ def _takes_sums(recentred: Any) -> bool:
     inner = recentred.decoder
     # sums of delayed copies are not whitened here: such a decoder is given windows
     return hasattr(inner, "predict_proba_moments") and not hasattr(type(inner), "embedding")
+
+
+def _is_rewarded(recentred: Any) -> bool:
+    return hasattr(recentred.decoder, "reward")
 
 
 class Recentred(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -214,13 +220,44 @@ class Recentred(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             self._rate = max(self.rate, 1.0 / (self.n_learnt_ + self._n_before))
             self.whitener_ = moved(self.whitener_, self._rate * seen)
             return True
-        known = np.flatnonzero(self.classes_ == label)
-        if not known.size:
-            raise ValueError(f"label '{label}' is none of {self.classes_.tolist()}")
-        self.whitener_ = moved(self.whitener_, -self._rate * self.class_logs_[known[0]])
+        self.whitener_ = moved(self.whitener_, -self._rate * self.class_logs_[self._code(label)])
         if hasattr(self.decoder_, "learn"):
             self.decoder_.learn(self._whitened(window), label)
         return True
+
+    @available_if(_is_rewarded)  # type: ignore[untyped-decorator]
+    def reward(self, window: FloatArray | Moments, label: Any, correct: bool) -> bool:
+        """Learn whether it was right to decide `label` for a window that was accepted before.
+
+        For decoders that learn from rewards, as `bci.decoders.ContextualBandit` does.
+
+        Returns
+        -------
+        bool
+            As `update`.
+        """
+        check_is_fitted(self, "decoder_")
+        code = self._code(label)
+        if _length(self._log(window)) > self.max_distance * self.typical_distance_:
+            return False
+        seen = self._whitened(window)
+        if isinstance(seen, Moments):
+            probable = self.decoder_.predict_proba_moments(seen)
+        else:
+            probable = self.decoder_.predict_proba(seen[np.newaxis])[0]
+        decided, error = np.arange(len(probable)) == code, self.decoder_.reward_error
+        probable = probable * np.where(decided == correct, 1.0 - error, error)
+        share = probable / probable.sum()
+        self.whitener_ = moved(
+            self.whitener_, -self._rate * np.tensordot(share, self.class_logs_, 1)
+        )
+        return bool(self.decoder_.reward(self._whitened(window), label, correct))
+
+    def _code(self, label: Any) -> int:
+        known = np.flatnonzero(self.classes_ == label)
+        if not known.size:
+            raise ValueError(f"label '{label}' is none of {self.classes_.tolist()}")
+        return int(known[0])
 
     def partial_fit(self, X: ArrayLike, y: ArrayLike | None = None) -> Self:
         """Let the reference follow windows in their order, and the decoder learn their labels.

@@ -48,6 +48,8 @@ BUILT_IN: dict[Family, dict[str, str]] = {
         "offset_fbcca": "bci.decoders.ssvep.offset_fbcca:OffsetFBCCASettings",
         "band_power": "bci.decoders.ssvep.band_power:BandPowerSettings",
         "tangent_space": "bci.decoders.covariance.riemann:TangentSpaceSettings",
+        "tangent_space_svm": "bci.decoders.covariance.tangent_space_grid:TangentSpaceSVMSettings",
+        "tangent_space_en": "bci.decoders.covariance.tangent_space_grid:TangentSpaceENSettings",
         "mdm": "bci.decoders.covariance.riemann:MDMSettings",
         "csp": "bci.decoders.covariance.csp:CSPSettings",
         "fbcsp": "bci.decoders.covariance.csp:FBCSPSettings",

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from bci.decoders.covariance.filter_bank_tangent_space import FilterBankTangentSpace
     from bci.decoders.covariance.recentred import Recentred
     from bci.decoders.covariance.riemann import MDM, TangentSpaceLR
+    from bci.decoders.covariance.tangent_space_grid import TangentSpaceEN, TangentSpaceSVM
     from bci.decoders.deep.deep_ssvep import DeepSSVEP
     from bci.decoders.deep.ensemble import DeepSSVEPEnsemble
     from bci.decoders.deep.source_free import SourceFreeAdaptation
@@ -60,7 +61,9 @@ __all__ = [
     "OffsetFBCCA",
     "Recentred",
     "SourceFreeAdaptation",
+    "TangentSpaceEN",
     "TangentSpaceLR",
+    "TangentSpaceSVM",
 ]
 
 _HOME = {
@@ -80,6 +83,8 @@ _HOME = {
     "TDCA": "bci.decoders.ssvep.tdca",
     "TRCA": "bci.decoders.ssvep.trca",
     "TangentSpaceLR": "bci.decoders.covariance.riemann",
+    "TangentSpaceEN": "bci.decoders.covariance.tangent_space_grid",
+    "TangentSpaceSVM": "bci.decoders.covariance.tangent_space_grid",
     "MDM": "bci.decoders.covariance.riemann",
     "CSPLDA": "bci.decoders.covariance.csp",
     "FBCSP": "bci.decoders.covariance.csp",

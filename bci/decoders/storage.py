@@ -66,6 +66,8 @@ TRUSTED = (
     "bci.decoders.covariance.recentred.Recentred",
     "bci.decoders.covariance.riemann.MDM",
     "bci.decoders.covariance.riemann.TangentSpaceLR",
+    "bci.decoders.covariance.tangent_space_grid.TangentSpaceEN",
+    "bci.decoders.covariance.tangent_space_grid.TangentSpaceSVM",
     "bci.decoders.deep.source_free.SourceFreeAdaptation",
     "bci.decoders.ssvep.tdca.TDCA",
     "bci.decoders.ssvep.trca.TRCA",

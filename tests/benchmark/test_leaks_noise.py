@@ -40,7 +40,7 @@ HZ = ("13 Hz", "17 Hz")
 #: Their noise tests stand with them: they learn from several people, which no pipeline gives.
 OF_SEVERAL_PEOPLE = ("deep_ssvep_ensemble", "source_free")
 #: They train for long.
-SLOW = ("deep_ssvep", "fb_tangent_space", "fbcsp")
+SLOW = ("deep_ssvep", "fb_tangent_space", "fbcsp", "tangent_space_svm", "tangent_space_en")
 DECODERS = [
     pytest.param(kind, marks=pytest.mark.slow if kind in SLOW else ())
     for kind in registry.kinds("decoder")

@@ -35,7 +35,9 @@ from bci.decoders import (
     MomentsDecoder,
     MultiStimulusCCA,
     Recentred,
+    TangentSpaceEN,
     TangentSpaceLR,
+    TangentSpaceSVM,
 )
 from bci.decoders.artifact import ModelSettings, load_decoder
 from bci.decoders.manifest import (
@@ -114,6 +116,11 @@ HZ = {"left": 10.0, "right": 12.0, "feet": 15.0}
         TDCA(250, HZ, n_delays=3),
         TangentSpaceLR(C=0.3),
         TangentSpaceLR(rank=3, shrinkage=None),
+        TangentSpaceSVM(kernels=("linear",)),
+        TangentSpaceSVM(kernels=("rbf",), rank=3),
+        TangentSpaceEN(random_state=0),
+        make_pipeline(TangentSpaceSVM()),
+        make_pipeline(TangentSpaceEN(random_state=0)),
         MDM(),
         ACMClassifier(2, 3, random_state=0),
         ACMClassifier(2, 3, kernel="rbf", rank=3, random_state=0),

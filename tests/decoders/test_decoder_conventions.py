@@ -34,7 +34,9 @@ from bci.decoders import (
     MultiStimulusCCA,
     OffsetFBCCA,
     Recentred,
+    TangentSpaceEN,
     TangentSpaceLR,
+    TangentSpaceSVM,
 )
 
 SFREQ = 128.0
@@ -56,6 +58,8 @@ DECODERS = [
     BandPower(SFREQ, FREQUENCIES),
     DEEP,
     TangentSpaceLR(),
+    TangentSpaceSVM(),
+    TangentSpaceEN(random_state=0),
     MDM(),
     ACMClassifier(3, random_state=0),
     BlockToeplitzMDM(2, 3, random_state=0),
@@ -131,6 +135,8 @@ def test_set_params_takes_effect(decoder):
         "offset_fbcca": {"n_bands": 2},
         "deep_ssvep": {"random_state": 1},
         "tangent_space": {"C": 0.01},
+        "tangent_space_svm": {"kernels": ("rbf",)},
+        "tangent_space_en": {"C": 0.1},
         "mdm": {"rank": 3},
         "acm": {"order": 1},
         "bt_acm": {"lag": 1},

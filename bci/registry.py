@@ -36,6 +36,7 @@ BUILT_IN: dict[Family, dict[str, str]] = {
         "pick": "bci.dsp.pick:Pick",
         "bad_channels": "bci.dsp.bad_channels:BadChannels",
         "amplitude": "bci.dsp.amplitude:AmplitudeGate",
+        "broadband_power": "bci.dsp.broadband:BroadbandPower",
     },
     "decoder": {
         "cca": "bci.decoders.ssvep.cca:CCASettings",
@@ -61,6 +62,8 @@ BUILT_IN: dict[Family, dict[str, str]] = {
         "deep_ssvep": "bci.decoders.deep.deep_ssvep:DeepSSVEPSettings",
         "deep_ssvep_ensemble": "bci.decoders.deep.ensemble:DeepSSVEPEnsembleSettings",
         "source_free": "bci.decoders.deep.source_free:SourceFreeSettings",
+        "high_gamma_knn": "bci.decoders.ecog.high_gamma_knn:HighGammaKNNSettings",
+        "band_power_lr": "bci.decoders.ecog.band_power_lr:BandPowerLRSettings",
         "acm": "bci.decoders.covariance.acm:ACMSettings",
         "bt_acm": "bci.decoders.covariance.bt_acm:BlockToeplitzSettings",
         "model": "bci.decoders.artifact:ModelSettings",

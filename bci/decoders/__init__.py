@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from bci.decoders.deep.deep_ssvep import DeepSSVEP
     from bci.decoders.deep.ensemble import DeepSSVEPEnsemble
     from bci.decoders.deep.source_free import SourceFreeAdaptation
+    from bci.decoders.ecog.band_power_lr import BandPowerLR
+    from bci.decoders.ecog.broadband import HighGammaPower
+    from bci.decoders.ecog.high_gamma_knn import HighGammaKNN
     from bci.decoders.ssvep.band_power import BandPower
     from bci.decoders.ssvep.cca import CCA, FBCCA
     from bci.decoders.ssvep.ecca import ExtendedCCA
@@ -47,6 +50,7 @@ __all__ = [
     "Alignment",
     "AugmentedCovariance",
     "BandPower",
+    "BandPowerLR",
     "BlockToeplitzMDM",
     "BlockToeplitzTangentSpace",
     "Decoder",
@@ -56,6 +60,8 @@ __all__ = [
     "ExtendedCovariance",
     "FgMDM",
     "FilterBankTangentSpace",
+    "HighGammaKNN",
+    "HighGammaPower",
     "MomentsDecoder",
     "MultiStimulusCCA",
     "OffsetFBCCA",
@@ -90,6 +96,9 @@ _HOME = {
     "FBCSP": "bci.decoders.covariance.csp",
     "FgMDM": "bci.decoders.covariance.fgmdm",
     "FilterBankTangentSpace": "bci.decoders.covariance.filter_bank_tangent_space",
+    "BandPowerLR": "bci.decoders.ecog.band_power_lr",
+    "HighGammaKNN": "bci.decoders.ecog.high_gamma_knn",
+    "HighGammaPower": "bci.decoders.ecog.broadband",
     "DeepSSVEP": "bci.decoders.deep.deep_ssvep",
     "DeepSSVEPEnsemble": "bci.decoders.deep.ensemble",
     "SourceFreeAdaptation": "bci.decoders.deep.source_free",

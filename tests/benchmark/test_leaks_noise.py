@@ -33,6 +33,9 @@ NEEDED: dict[str, dict[str, Any]] = {
     "band_power": {"frequencies_hz": [13, 17]},
     # a short training: noise has nothing to learn, and the signal planted is strong
     "deep_ssvep": {"n_epochs": 20, "learning_rate": 5e-3, "dropout": 0.1, "calibration_folds": 0},
+    # what is planted lies lower than high gamma
+    "high_gamma_knn": {"highpass_hz": 5, "n_bins": 1},
+    "band_power_lr": {"bands_hz": [(8, 16), (16, 32)]},
     "acm": {"order": 2},
     "bt_acm": {"order": 2},
 }
@@ -40,7 +43,14 @@ HZ = ("13 Hz", "17 Hz")
 #: Their noise tests stand with them: they learn from several people, which no pipeline gives.
 OF_SEVERAL_PEOPLE = ("deep_ssvep_ensemble", "source_free")
 #: They train for long.
-SLOW = ("deep_ssvep", "fb_tangent_space", "fbcsp", "tangent_space_svm", "tangent_space_en")
+SLOW = (
+    "band_power_lr",
+    "deep_ssvep",
+    "fb_tangent_space",
+    "fbcsp",
+    "tangent_space_svm",
+    "tangent_space_en",
+)
 DECODERS = [
     pytest.param(kind, marks=pytest.mark.slow if kind in SLOW else ())
     for kind in registry.kinds("decoder")

@@ -24,6 +24,7 @@ from bci.decoders import (
     TRCA,
     ACMClassifier,
     BandPower,
+    BandPowerLR,
     BlockToeplitzMDM,
     Decoder,
     DeepSSVEP,
@@ -31,6 +32,7 @@ from bci.decoders import (
     ExtendedCovariance,
     FgMDM,
     FilterBankTangentSpace,
+    HighGammaKNN,
     MultiStimulusCCA,
     OffsetFBCCA,
     Recentred,
@@ -68,6 +70,8 @@ DECODERS = [
     FgMDM(),
     FilterBankTangentSpace(SFREQ),
     Recentred(TangentSpaceLR()),
+    BandPowerLR(SFREQ, ((8.0, 12.0), (12.0, 20.0))),
+    HighGammaKNN(SFREQ, highpass_hz=5.0),
 ]
 every_decoder = pytest.mark.parametrize("decoder", DECODERS, ids=lambda d: d.kind)
 
@@ -145,6 +149,8 @@ def test_set_params_takes_effect(decoder):
         "fgmdm": {"rank": 3},
         "fb_tangent_space": {"C": 0.01},
         "recentred": {"rank": 3},
+        "band_power_lr": {"C": 0.01},
+        "high_gamma_knn": {"n_neighbors": 7},
     }
     one = clone(decoder).fit(X, y)
     before = one.decision_function(X)

@@ -18,6 +18,8 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F  # noqa: N812
 
+from models.devices import find_device
+
 Array = NDArray[np.float32]
 
 
@@ -86,11 +88,7 @@ class Training:
         n_parallel: int | None = None,
         device: str | None = None,
     ) -> None:
-        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        if self.device.type == "cuda" and not torch.cuda.is_available():
-            raise ValueError(
-                "device 'cuda' is asked for, torch finds none; None takes what is there"
-            )
+        self.device = find_device(device)
         self.network = network.to(self.device)
         self.schedule, self.seed = schedule, tuple(seed)
         self.n_models = len(rows)

@@ -54,6 +54,7 @@ class UmapReduction:
         """Make it anew from arrays: neighbours are found again, places are as they were."""
         umap = _umap(features, places.shape[1], random_state, n_epochs=1)
         umap.embedding_ = places.astype(np.float32)
+        umap.n_epochs = None  # of placing new windows, as when it was fitted
         return cls(umap, places)
 
     def place(self, features: FloatArray) -> FloatArray:

@@ -64,6 +64,7 @@ BUILT_IN: dict[Family, dict[str, str]] = {
         "source_free": "bci.decoders.deep.source_free:SourceFreeSettings",
         "high_gamma_knn": "bci.decoders.ecog.high_gamma_knn:HighGammaKNNSettings",
         "band_power_lr": "bci.decoders.ecog.band_power_lr:BandPowerLRSettings",
+        "ecog_lstm_cnn": "bci.decoders.deep.ecog_lstm_cnn:ECoGLSTMCNNSettings",
         "acm": "bci.decoders.covariance.acm:ACMSettings",
         "bt_acm": "bci.decoders.covariance.bt_acm:BlockToeplitzSettings",
         "model": "bci.decoders.artifact:ModelSettings",

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from bci.decoders.covariance.riemann import MDM, TangentSpaceLR
     from bci.decoders.covariance.tangent_space_grid import TangentSpaceEN, TangentSpaceSVM
     from bci.decoders.deep.deep_ssvep import DeepSSVEP
+    from bci.decoders.deep.ecog_lstm_cnn import ECoGLSTMCNN
     from bci.decoders.deep.ensemble import DeepSSVEPEnsemble
     from bci.decoders.deep.source_free import SourceFreeAdaptation
     from bci.decoders.ecog.band_power_lr import BandPowerLR
@@ -56,6 +57,7 @@ __all__ = [
     "Decoder",
     "DeepSSVEP",
     "DeepSSVEPEnsemble",
+    "ECoGLSTMCNN",
     "ExtendedCCA",
     "ExtendedCovariance",
     "FgMDM",
@@ -97,6 +99,7 @@ _HOME = {
     "FgMDM": "bci.decoders.covariance.fgmdm",
     "FilterBankTangentSpace": "bci.decoders.covariance.filter_bank_tangent_space",
     "BandPowerLR": "bci.decoders.ecog.band_power_lr",
+    "ECoGLSTMCNN": "bci.decoders.deep.ecog_lstm_cnn",
     "HighGammaKNN": "bci.decoders.ecog.high_gamma_knn",
     "HighGammaPower": "bci.decoders.ecog.broadband",
     "DeepSSVEP": "bci.decoders.deep.deep_ssvep",

@@ -57,6 +57,7 @@ TRUSTED = (
     "bci.decoders.covariance.csp.FBCSP",
     "bci.decoders.deep.ensemble.DeepSSVEPEnsemble",
     "bci.decoders.deep.deep_ssvep.DeepSSVEP",
+    "bci.decoders.deep.ecog_lstm_cnn.ECoGLSTMCNN",
     "bci.decoders.ecog.band_power_lr.BandPowerLR",
     "bci.decoders.ecog.broadband.HighGammaPower",
     "bci.decoders.ecog.high_gamma_knn.HighGammaKNN",

@@ -35,6 +35,7 @@ NEEDED: dict[str, dict[str, Any]] = {
     "deep_ssvep": {"n_epochs": 20, "learning_rate": 5e-3, "dropout": 0.1, "calibration_folds": 0},
     # what is planted lies lower than high gamma
     "high_gamma_knn": {"highpass_hz": 5, "n_bins": 1},
+    "ecog_lstm_cnn": {"highpass_hz": 5, "n_epochs": 40, "learning_rate": 0.02, "device": "cpu"},
     "band_power_lr": {"bands_hz": [(8, 16), (16, 32)]},
     "acm": {"order": 2},
     "bt_acm": {"order": 2},
@@ -46,6 +47,7 @@ OF_SEVERAL_PEOPLE = ("deep_ssvep_ensemble", "source_free")
 SLOW = (
     "band_power_lr",
     "deep_ssvep",
+    "ecog_lstm_cnn",
     "fb_tangent_space",
     "fbcsp",
     "tangent_space_svm",

@@ -16,11 +16,11 @@ from bci.benchmark.trials import blocked
 
 BENCHMARK = """
 name: shuffled
-datasets: [{kind: toy, n_subjects: 1, n_sessions: 2, n_trials: 30}]
+datasets: [{kind: toy, n_subjects: 1, n_sessions: 1, n_trials: 30}]
 pipelines:
   mdm: {kind: mdm}
 evaluations:
-  - {kind: within_session, folds: 3, order: blocked, permutations: 39}
+  - {kind: within_session, folds: 3, order: blocked, permutations: 19}
 """
 
 
@@ -64,20 +64,20 @@ def test_a_benchmark_tells_p(tmp_path: Path) -> None:
     assert set(found["error"]) == {""}
     for _, session in found.groupby("session"):
         permuted = [json.loads(text)["permuted"] for text in session["details"]]
-        assert {len(scores) for scores in permuted} == {39}
-        assert p_value(session["score"].tolist(), permuted) == pytest.approx(1 / 40)
+        assert {len(scores) for scores in permuted} == {19}
+        assert p_value(session["score"].tolist(), permuted) == pytest.approx(1 / 20)
         assert 0.4 < np.nanmean(np.array(permuted, dtype=float)) < 0.6
 
 
 def test_the_report_has_the_table(tmp_path: Path) -> None:
-    (tmp_path / "b.yaml").write_text(BENCHMARK.replace("39", "3"))
+    (tmp_path / "b.yaml").write_text(BENCHMARK.replace("19", "3"))
     assert main.run(tmp_path / "b.yaml", tmp_path / "out", None, 1, False, False, print)
-    report = (tmp_path / "out" / "report.md").read_text()
+    report = (tmp_path / "out" / "summary.md").read_text()
     assert "## Permutation tests" in report
-    assert "| mdm | s1 | 2 |" in report
+    assert "| mdm | s1 | 1 |" in report
 
 
 def test_a_stretch_without_a_class_is_refused(tmp_path: Path) -> None:
-    text = BENCHMARK.replace("folds: 3", "folds: 15").replace("permutations: 39", "")
+    text = BENCHMARK.replace("folds: 3", "folds: 15").replace("permutations: 19", "")
     found = run(configs.loads(text.replace(", }", "}")), tmp_path, n_jobs=1)
     assert found["error"].str.contains("lacks a class; set 'folds' below 15").all()

@@ -28,6 +28,7 @@ from bci.decoders import (
     BlockToeplitzMDM,
     Decoder,
     DeepSSVEP,
+    ECoGLSTMCNN,
     ExtendedCCA,
     ExtendedCovariance,
     FgMDM,
@@ -72,6 +73,10 @@ DECODERS = [
     Recentred(TangentSpaceLR()),
     BandPowerLR(SFREQ, ((8.0, 12.0), (12.0, 20.0))),
     HighGammaKNN(SFREQ, highpass_hz=5.0),
+    pytest.param(
+        ECoGLSTMCNN(SFREQ, highpass_hz=5.0, n_epochs=40, learning_rate=0.02, device="cpu"),
+        marks=pytest.mark.slow,
+    ),
 ]
 every_decoder = pytest.mark.parametrize("decoder", DECODERS, ids=lambda d: d.kind)
 
@@ -150,6 +155,7 @@ def test_set_params_takes_effect(decoder):
         "fb_tangent_space": {"C": 0.01},
         "recentred": {"rank": 3},
         "band_power_lr": {"C": 0.01},
+        "ecog_lstm_cnn": {"random_state": 1},
         "high_gamma_knn": {"n_neighbors": 7},
     }
     one = clone(decoder).fit(X, y)

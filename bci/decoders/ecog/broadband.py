@@ -21,10 +21,12 @@ from bci.decoders._checks import check_windows
 from bci.types import FloatArray
 
 ORDER = 3
+#: Of the mean power in training: what is less counts as so much.
+FLOOR = 1e-3
 
 
 class HighGammaPower(TransformerMixin, BaseEstimator):  # type: ignore[misc]
-    """From windows of a signal to the course of their broadband power.
+    """From windows of a signal to the course of their broadband power, shape as they were.
 
     Filters run forwards and backwards over each window by itself; the live form, which is
     causal, is `bci.dsp.broadband.BroadbandPower`.
@@ -33,8 +35,9 @@ class HighGammaPower(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     ----------
     sfreq : float
         Sampling rate of the windows, Hz.
-    highpass_hz : float
-        What counts is the power above.
+    highpass_hz : float or None
+        What counts is the power above; None: windows hold power over a baseline already, as
+        the live form gives it, and are left as they are.
     lowpass_hz : float
         How fast it may change.
 
@@ -44,7 +47,9 @@ class HighGammaPower(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         Mean power of the training windows; 1 for a flat channel.
     """
 
-    def __init__(self, sfreq: float, highpass_hz: float = 50.0, lowpass_hz: float = 10.0) -> None:
+    def __init__(
+        self, sfreq: float, highpass_hz: float | None = 50.0, lowpass_hz: float = 10.0
+    ) -> None:
         self.sfreq = sfreq
         self.highpass_hz = highpass_hz
         self.lowpass_hz = lowpass_hz
@@ -57,18 +62,33 @@ class HighGammaPower(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         ValueError
             Wrong shape, values not finite, a cut-off that does not fit the sampling rate.
         """
-        mean = self._power(check_windows(X)).mean(axis=(0, 2))
-        self.baseline_ = np.where(mean > 0.0, mean, 1.0)
+        windows = check_windows(X)
+        self.baseline_ = np.ones(windows.shape[1])
+        if self.highpass_hz is not None:
+            mean = self._power(windows).mean(axis=(0, 2))
+            self.baseline_ = np.where(mean > 0.0, mean, 1.0)
         return self
+
+    @classmethod
+    def restored(
+        cls, sfreq: float, highpass_hz: float | None, baseline: FloatArray
+    ) -> HighGammaPower:
+        """One that has learned `baseline` already."""
+        power = cls(sfreq, highpass_hz)
+        power.baseline_ = baseline
+        return power
 
     def transform(self, X: ArrayLike) -> FloatArray:
         """Power over that of the training, shape as `X`; not negative."""
         check_is_fitted(self, "baseline_")
-        power = self._power(check_windows(X, len(self.baseline_)))
-        relative: FloatArray = power / self.baseline_[:, None]
+        windows = check_windows(X, len(self.baseline_))
+        if self.highpass_hz is None:
+            return windows
+        relative: FloatArray = self._power(windows) / self.baseline_[:, None]
         return relative
 
     def _power(self, windows: FloatArray) -> FloatArray:
+        assert self.highpass_hz is not None
         half = self.sfreq / 2
         if not 0 < self.lowpass_hz < half or not 0 < self.highpass_hz < half:
             raise ValueError(
@@ -78,6 +98,14 @@ class HighGammaPower(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         high = _forth_and_back(windows, self.highpass_hz, "highpass", self.sfreq)
         power = _forth_and_back(high**2, self.lowpass_hz, "lowpass", self.sfreq)
         return np.maximum(power, 0.0)  # the low-pass may swing below
+
+
+def log_means(power: FloatArray, n_parts: int) -> FloatArray:
+    """Logarithm of mean power in equal parts of each window, (n_windows, n_channels, n_parts)."""
+    parts = np.array_split(power, n_parts, axis=2)
+    means = np.stack([part.mean(axis=2) for part in parts], axis=2)
+    logs: FloatArray = np.log(np.maximum(means, FLOOR))
+    return logs
 
 
 def _forth_and_back(x: FloatArray, hz: float, kind: str, sfreq: float) -> FloatArray:

@@ -18,15 +18,12 @@ from scipy.spatial.distance import cdist
 from sklearn.decomposition import PCA
 
 from bci.config import DecoderSettings
-from bci.decoders.ecog.broadband import HighGammaPower
+from bci.decoders.ecog.broadband import HighGammaPower, log_means
 from bci.decoders.ecog.classifier import FeatureClassifier
 from bci.decoders.ecog.umap_reduction import UmapReduction
 from bci.types import FloatArray, StreamInfo
 
 Reduction = Literal["pca", "umap"]
-
-#: Of the mean power in training: what is less counts as so much.
-FLOOR = 1e-3
 
 
 class HighGammaKNN(FeatureClassifier):
@@ -91,9 +88,8 @@ class HighGammaKNN(FeatureClassifier):
                 f"{self.n_bins} must be 1 at least, and a window of {windows.shape[2]} samples "
                 "must have so many parts"
             )
-        learned = {"baseline": np.ones(windows.shape[1])}
-        if self.highpass_hz is not None:
-            learned["baseline"] = self._power().fit(windows).baseline_
+        power = HighGammaPower(self.sfreq, self.highpass_hz).fit(windows)
+        learned = {"baseline": power.baseline_}
         features = self._features(windows, learned["baseline"])
         spread = features.std(axis=0)
         learned |= {
@@ -109,19 +105,10 @@ class HighGammaKNN(FeatureClassifier):
         components = PCA(n_components, svd_solver="full").fit(scores).components_
         return learned | {"components": components, "places": scores @ components.T}
 
-    def _power(self) -> HighGammaPower:
-        return HighGammaPower(self.sfreq, self.highpass_hz or 50.0)
-
     def _features(self, windows: FloatArray, baseline: FloatArray) -> FloatArray:
-        """Logarithms of mean power, shape (n_windows, n_bins * n_channels)."""
-        if self.highpass_hz is not None:
-            power = self._power()
-            power.baseline_ = baseline
-            windows = power.transform(windows)
-        parts = np.array_split(windows, self.n_bins, axis=2)
-        means = np.concatenate([part.mean(axis=2) for part in parts], axis=1)
-        logs: FloatArray = np.log(np.maximum(means, FLOOR))
-        return logs
+        """Logarithms of mean power, shape (n_windows, n_channels * n_bins)."""
+        power = HighGammaPower.restored(self.sfreq, self.highpass_hz, baseline).transform(windows)
+        return log_means(power, self.n_bins).reshape(len(windows), -1)
 
     def _log_proba(self, windows: FloatArray) -> FloatArray:
         learned, n_classes = self.learned_, len(self.classes_)

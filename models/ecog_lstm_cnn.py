@@ -52,7 +52,7 @@ class ECoGNetConfig:
 
     @property
     def n_parameters(self) -> int:
-        """Weights and biases; 1112 for 48 electrodes and two classes."""
+        """Weights and biases; 1010 for 48 electrodes and two classes."""
         c, f, h, m = self.n_channels, self.n_filters, self.n_hidden, self.n_classes
         filters = (c + 1) * f + (f * self.n_taps + 1) * f
         return filters + 4 * h * (f + h + 2) + (h + 1) * m

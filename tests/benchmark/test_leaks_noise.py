@@ -50,6 +50,7 @@ SLOW = (
     "ecog_lstm_cnn",
     "fb_tangent_space",
     "fbcsp",
+    "high_gamma_knn",
     "tangent_space_svm",
     "tangent_space_en",
 )

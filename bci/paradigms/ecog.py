@@ -26,12 +26,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bci.paradigms import coloured, timetable
+from bci.paradigms.imagery import MOVEMENTS
 from bci.paradigms.ongoing import BLOCK
 from bci.paradigms.response import rise_and_fall
 from bci.types import FloatArray
 
-#: Movements of the set of Miller et al.; the tongue's area lies below the hand's.
-MOVEMENTS = ("hand", "tongue")
+#: Slowest sampling that shows high gamma, Hz.
+MIN_SFREQ = 250.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,8 @@ class SimulatedECoG:
     Parameters
     ----------
     labels : sequence of str
-        Movements that have an area under the grid; others are cued in vain.
+        Movements that have an area under the grid, the first above the second; others are
+        cued in vain.
     strength : float
         Of the answers to cues, as a multiple of those of a movement; 0: none at all.
     imagined : bool
@@ -111,10 +113,10 @@ class SimulatedECoG:
         seed: int = 0,
         typical: Cortex | None = None,
     ) -> None:
-        if not (strength >= 0.0 and sfreq >= 250.0 and n_rows >= 1 and n_columns >= 1):
+        if not (strength >= 0.0 and sfreq >= MIN_SFREQ and n_rows >= 1 and n_columns >= 1):
             raise ValueError(
-                f"strength {strength} must be 0 or more, sfreq {sfreq} at least 250 Hz, and the "
-                f"grid of {n_rows} × {n_columns} must hold an electrode"
+                f"strength {strength} must be 0 or more, sfreq {sfreq} at least {MIN_SFREQ:g} Hz, "
+                f"and the grid of {n_rows} × {n_columns} must hold an electrode"
             )
         p = self._p = Cortex() if typical is None else typical
         self.sfreq = float(sfreq)
@@ -150,6 +152,7 @@ class SimulatedECoG:
         for _ in range(int(np.ceil(6.0 * self.sfreq / BLOCK))):  # nothing is left of their start
             self._ongoing()
         self._parts = self._ongoing()
+        self._total: FloatArray | None = None  # of the current block with all markers seen
 
     def see(self, value: str, index: int | None = None) -> None:
         """Show the person a marker: ``cue/<label>`` or ``imagery_off``; others mean nothing.
@@ -170,6 +173,7 @@ class SimulatedECoG:
             raise ValueError(
                 f"'{value}' at sample {at} comes too late: {self.position} samples are generated"
             )
+        self._total = None
         delayed = at + self._p.reaction * self.sfreq
         label = timetable.cued_label(value)
         if label is not None or value == timetable.IMAGERY_OFF:
@@ -185,10 +189,12 @@ class SimulatedECoG:
         while done < n:
             if self.position >= self._start + BLOCK:
                 self._start += BLOCK
-                self._parts = self._ongoing()
+                self._parts, self._total = self._ongoing(), None
+            if self._total is None:
+                self._total = self._block()
             at = self.position - self._start
             step = min(n - done, BLOCK - at)
-            result[done : done + step] = self._block()[at : at + step]
+            result[done : done + step] = self._total[at : at + step]
             self.position += step
             done += step
         return result

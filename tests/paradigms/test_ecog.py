@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy import signal
 
-from bci.paradigms.ecog import MOVEMENTS, SimulatedECoG
+from bci.paradigms.ecog import SimulatedECoG
+from bci.paradigms.imagery import MOVEMENTS
 
 SFREQ = 500.0
 N = 20  # movements of each kind

@@ -149,7 +149,7 @@ def _scheme(paradigm: str) -> tuple[Scheme, ParadigmName]:
         cues = {timetable.CUE + target.label: target.label for target in TARGETS[paradigm]}
         on = frozenset({timetable.STIM_ON})
         return Scheme(cues, speller.SpellerTimetable(()).stim_s, openers=on), "ssvep"
-    labels = {"imagery2": HANDS, "imagery4": FOUR}.get(paradigm, ecog.MOVEMENTS)
+    labels = {"imagery2": HANDS, "imagery4": FOUR}.get(paradigm, imagery.MOVEMENTS)
     cues = {timetable.CUE + label: label for label in labels}
     idle = (timetable.FIXATION, timetable.CUE + "rest")
     on = frozenset({timetable.IMAGERY_ON})

@@ -72,6 +72,7 @@ def test_averages_of_channels_are_told_apart_in_noise() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @pytest.mark.skipif(find_spec("umap") is None, reason="umap-learn is not installed")
 @pytest.mark.filterwarnings("ignore")
 def test_averages_of_channels_are_told_apart_in_noise_by_umap() -> None:

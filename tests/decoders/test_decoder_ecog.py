@@ -28,6 +28,8 @@ from bci.types import StreamInfo
 NETWORK = ECoGLSTMCNN(SFREQ, n_epochs=30, learning_rate=0.02, device="cpu")
 UMAP = HighGammaKNN(SFREQ, "umap", 2)
 needs_umap = pytest.mark.skipif(find_spec("umap") is None, reason="umap-learn is not installed")
+#: It compiles first, and places each window by itself.
+umap_slowly = [needs_umap, pytest.mark.slow, pytest.mark.timeout(1800)]
 
 
 def power_of(X, baseline=None):
@@ -94,7 +96,7 @@ ALL = [
     HighGammaKNN(SFREQ, n_bins=1, n_components=2),
     BandPowerLR(SFREQ),
     pytest.param(NETWORK, marks=pytest.mark.slow),
-    pytest.param(UMAP.set_params(n_bins=1), marks=needs_umap, id="umap"),
+    pytest.param(clone(UMAP).set_params(n_bins=1), marks=umap_slowly, id="umap"),
 ]
 
 
@@ -179,6 +181,8 @@ def test_without_umap_it_is_said_what_to_install(monkeypatch):
 
 
 @needs_umap
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_training_windows_stay_where_they_are():
     (X, y), (new, _) = moved(13), moved(14)
     fitted = clone(UMAP).fit(X, y)
@@ -190,6 +194,7 @@ def test_training_windows_stay_where_they_are():
 
 @needs_umap
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("order", ["random", "blocks"])
 def test_noise_in_chance_out_with_umap(order):
     given = {"kind": "high_gamma_knn", "reduction": "umap", "highpass_hz": 5, "n_components": 2}
@@ -199,6 +204,7 @@ def test_noise_in_chance_out_with_umap(order):
 
 @needs_umap
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_a_planted_signal_is_found_with_umap():
     given = {"kind": "high_gamma_knn", "reduction": "umap", "highpass_hz": 5, "n_bins": 1}
     found = check_noise(PipelineSettings(decoder=given), planted=1.0, seeds=3)

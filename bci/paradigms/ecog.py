@@ -148,6 +148,7 @@ class SimulatedECoG:
         self._line = p.line_amplitude * np.random.default_rng([seed, 2]).standard_normal(n)
         self._movements: list[_Movement] = []
         self.position = 0
+        self._seen = 0  # index of the newest marker
         self._start = -BLOCK
         for _ in range(int(np.ceil(6.0 * self.sfreq / BLOCK))):  # nothing is left of their start
             self._ongoing()
@@ -161,19 +162,22 @@ class SimulatedECoG:
         ----------
         value : str
         index : int or None
-            Its sample; None: the next one.
+            Its sample; None: the next one. It may lie ahead, but not before the marker
+            seen last.
 
         Raises
         ------
         ValueError
-            `index` lies among samples already generated.
+            `index` lies among samples already generated, or before the last marker.
         """
         at = self.position if index is None else index
         if at < self.position:
             raise ValueError(
                 f"'{value}' at sample {at} comes too late: {self.position} samples are generated"
             )
-        self._total = None
+        if at < self._seen:
+            raise ValueError(f"'{value}' at sample {at} follows a marker at sample {self._seen}")
+        self._seen, self._total = at, None
         delayed = at + self._p.reaction * self.sfreq
         label = timetable.cued_label(value)
         if label is not None or value == timetable.IMAGERY_OFF:

@@ -91,6 +91,9 @@ def test_any_cutting_gives_the_same_samples():
     np.testing.assert_array_equal(np.concatenate([*parts, late.generate(600)]), whole)
     with pytest.raises(ValueError, match="'cue/hand' at sample 10 comes too late: 1500 samples"):
         late.see("cue/hand", 10)
+    late.see("cue/hand", 2000)
+    with pytest.raises(ValueError, match="at sample 1900 follows a marker at sample 2000"):
+        late.see("imagery_off", 1900)
 
 
 @pytest.mark.parametrize("changes", [{"strength": -1}, {"sfreq": 100}, {"n_rows": 0}])

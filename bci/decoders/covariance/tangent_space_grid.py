@@ -23,7 +23,7 @@ from scipy.linalg import polar
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
-from bci.decoders.covariance.acm_model import fit_model, scores_of
+from bci.decoders.covariance.acm_model import fit_model, scores_of, triangular_whitener
 from bci.decoders.covariance.acm_selection import Classifiers, evaluate, mean_score
 from bci.decoders.covariance.classifier import (
     Calibrated,
@@ -34,7 +34,7 @@ from bci.decoders.covariance.classifier import (
     Shrinkage,
 )
 from bci.decoders.covariance.estimation import symmetric, triangles
-from bci.decoders.covariance.karcher import STRICT, logarithms, tangents, whitener_of_mean
+from bci.decoders.covariance.karcher import STRICT, logarithms, tangents
 from bci.decoders.covariance.kernel_machine import Kernel, class_scores
 from bci.types import FloatArray, StreamInfo
 
@@ -203,11 +203,13 @@ class TangentSpaceEN(_Chosen):
             return net.fit(features, codes)
 
     def _learn(self, covariances: FloatArray, codes: NDArray[np.intp]) -> dict[str, FloatArray]:
-        _, whitener = polar(whitener_of_mean(covariances))
-        net = self._net(triangles(logarithms(covariances, whitener)), codes, **self.chosen_)
+        whitener = triangular_whitener(covariances)
+        turn, _ = polar(whitener)
+        logs = turn.T @ logarithms(covariances, whitener) @ turn
+        net = self._net(triangles(logs), codes, **self.chosen_)
         return {
             "whiteners": whitener[None],
-            "weights": symmetric(net.coef_, len(whitener)),
+            "weights": turn @ symmetric(net.coef_, len(whitener)) @ turn.T,
             "intercept": net.intercept_,
         }
 

@@ -7,8 +7,8 @@
 The file is that of Neuromatch Academy (https://osf.io/ksqv8). Each of its 14 entries has V
 (n_times, n_channels), scale_uv (n_channels,) to make microvolts of it, t_on and t_off in samples,
 and stim_id, 11 tongue, 12 hand; 1000 Hz. It is an array of objects, which is read
-without running it, see `object_arrays`. Movement and imagery are two recordings hours apart:
-what tells them apart may be anything that changed between, so that no task here asks for it.
+without running it, see `object_arrays`. Movement and imagery are two recordings: what tells
+them apart may be anything that changed between, so that no task here asks for it.
 
 .. [1] Miller, Schalk, Fetz, den Nijs, Ojemann, Rao (2010). Cortical activity during motor
    execution, motor imagery, and imagery-based online feedback. PNAS 107, 4430.

@@ -165,7 +165,7 @@ class Flag:
     """Samples ``[start, stop)`` (indices of the chunk's own stream) have a defect.
 
     `reason` is a short stable word ("gap", "non-finite", "amplitude",
-    "bad-channel"), `channel` names the channel where it is one channel's.
+    "bad-channel", "baseline"), `channel` names the channel where it is one channel's.
     `rejects` says that a window touching it must not be decided on; a flag that
     does not reject is noted in the decision's quality record only.
     """

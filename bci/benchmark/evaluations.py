@@ -50,10 +50,22 @@ class Windowed(Evaluation):
 
 
 class WithinSession(Windowed):
-    """Stratified folds inside each session, shuffled."""
+    """Folds inside each session: stratified and shuffled, or stretches of time."""
 
     kind: Literal["within_session"] = "within_session"
     folds: int = Field(5, ge=2, le=100)
+    order: Literal["shuffled", "blocked"] = Field(
+        "shuffled",
+        description="shuffled: trials on both sides of a split are neighbours, as MOABB has it; "
+        "blocked: each fold is one stretch of time, so that what drifts is no help",
+    )
+    permutations: int = Field(
+        0,
+        ge=0,
+        le=100_000,
+        description="also train and test so many times with the session's labels shuffled among "
+        "its trials, for a p value of each score: it takes as many times as long. 0: none",
+    )
 
 
 class Stopping(Settings):

@@ -1,8 +1,8 @@
 """Who is trained on what.
 
 Folds are those of MOABB's evaluations for the same seed: stratified and shuffled
-within a session, leave-one-session-out, leave-one-subject-out. Leave-one-block-out
-and stratified folds over a subject's sessions are not MOABB's. Two guards come
+within a session, leave-one-session-out, leave-one-subject-out. Stretches of time,
+leave-one-block-out and stratified folds over a subject's sessions are not MOABB's. Two guards come
 on top. Epochs cut from one trial stay on one side of every split. And a session
 whose samples are also found under another name is left out of the training for
 a test on its twin, which the fold's note says.
@@ -28,7 +28,7 @@ from bci.benchmark.evaluations import (
     WithinSession,
     WithinSubject,
 )
-from bci.benchmark.trials import Indices, blocks, stratified, too_few, trials_of_classes
+from bci.benchmark.trials import Indices, blocked, blocks, stratified, too_few, trials_of_classes
 
 #: Session of the rows that sessions were pooled for.
 ALL_SESSIONS = "all"
@@ -129,7 +129,7 @@ def folds(evaluation: EvaluationPart, subjects: dict[str, list[Part]], seed: int
     for parts in subjects.values():
         if isinstance(evaluation, WithinSession):
             for part in parts:
-                yield from _within_session(part, evaluation.folds, seed)
+                yield from _within_session(part, evaluation, seed)
         elif isinstance(evaluation, LeaveOneBlockOut):
             for part in parts:
                 yield from _leave_one_block_out(part)
@@ -153,11 +153,24 @@ def _refused(part: Part, error: str, session: str | None = None) -> Fold:
     return Fold(part.subject, name, 0, (part,), nothing, nothing, error=error)
 
 
-def _within_session(part: Part, n_folds: int, seed: int) -> Iterator[Fold]:
+def _within_session(part: Part, evaluation: WithinSession, seed: int) -> Iterator[Fold]:
+    n_folds = evaluation.folds
     if error := too_few(part.y, part.trials, f"session {part.session}", n_folds):
         yield _refused(part, error)
         return
-    for number, (train, test) in enumerate(stratified(part.y, part.trials, n_folds, seed)):
+    if evaluation.order == "shuffled":
+        splits = stratified(part.y, part.trials, n_folds, seed)
+    else:
+        splits = blocked(part.trials, n_folds)
+        fewest = min(len(np.unique(part.y[test])) for _, test in splits)
+        if fewest < len(np.unique(part.y)):
+            yield _refused(
+                part,
+                f"a stretch of time of session {part.session} lacks a class; set 'folds' below "
+                f"{n_folds}",
+            )
+            return
+    for number, (train, test) in enumerate(splits):
         yield Fold(part.subject, part.session, number, (part,), train, test)
 
 

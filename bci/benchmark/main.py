@@ -28,10 +28,20 @@ Say = Callable[[str], None]
 REPORTING = (
     *("benchmark/report", "benchmark/report/templates/report.css"),
     *("benchmark/report/templates/report.html.j2", "benchmark/statistics.py"),
-    *("benchmark/significance.py", "benchmark/chance.py"),
+    *("benchmark/significance.py", "benchmark/chance.py", "benchmark/permutation.py"),
 )
 #: What results may depend on, besides our own code.
-PACKAGES = ("numpy", "scipy", "scikit-learn", "pyriemann", "mne", "pandas", "moabb", "braindecode")
+PACKAGES = (
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "pyriemann",
+    "mne",
+    "pandas",
+    "moabb",
+    "braindecode",
+    "umap-learn",
+)
 
 
 def run(

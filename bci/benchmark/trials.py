@@ -25,6 +25,20 @@ def stratified(
     return list(splitter.split(y, y, trials))
 
 
+def blocked(trials: Indices, n_folds: int) -> list[tuple[Indices, Indices]]:
+    """Folds that are stretches of time, each of as many trials, to one.
+
+    Parameters
+    ----------
+    trials : array, shape (n_epochs,)
+        In order of time.
+    n_folds : int
+    """
+    number = {trial: n for n, trial in enumerate(dict.fromkeys(trials.tolist()))}
+    fold = np.array([number[trial] * n_folds // len(number) for trial in trials.tolist()])
+    return [(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(n_folds)]
+
+
 def trials_of_classes(y: NDArray[np.str_], trials: Indices) -> Counter[str]:
     """Count the trials of each class."""
     return Counter(label for _, label in {*zip(trials.tolist(), y.tolist(), strict=True)})

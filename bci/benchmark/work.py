@@ -24,6 +24,7 @@ from bci.benchmark.data import Epochs
 from bci.benchmark.datasets import DatasetSettings
 from bci.benchmark.folds import Fold, Part
 from bci.benchmark.memory import FitMemory, Recent
+from bci.benchmark.permutation import permuted_scores
 from bci.benchmark.pipelines import Context
 from bci.benchmark.store import Damaged, Row, Store
 from bci.benchmark.task import Task, Unit, metric_of, row
@@ -112,6 +113,9 @@ def _scored(task: Task, unit: Unit, fold: Fold) -> Iterator[Row]:
         "samples": len(labels) if len(fold.parts) == 1 else len(fold.train),  # as MOABB counts
     }
     extra = _extra(fold, fitted, warned)
+    if n_permutations := getattr(task.evaluation, "permutations", 0):
+        with scoring.Warned():
+            extra["permuted"] = permuted_scores(settings, context, fold, X, y, n_permutations)
     asked = getattr(task.evaluation, "stopping", None)
     if asked is not None and getattr(fitted, "any_length", False):
         training, test = ((X[side], y[side]) for side in (fold.train, fold.test))

@@ -23,11 +23,16 @@ if TYPE_CHECKING:
     from bci.decoders.covariance.filter_bank_tangent_space import FilterBankTangentSpace
     from bci.decoders.covariance.recentred import Recentred
     from bci.decoders.covariance.riemann import MDM, TangentSpaceLR
+    from bci.decoders.covariance.tangent_space_grid import TangentSpaceEN, TangentSpaceSVM
     from bci.decoders.deep.deep_ssvep import DeepSSVEP
+    from bci.decoders.deep.ecog_lstm_cnn import ECoGLSTMCNN
     from bci.decoders.deep.ensemble import DeepSSVEPEnsemble
     from bci.decoders.deep.imagery import DeepImagery
     from bci.decoders.deep.rleegnet import RLEEGNet
     from bci.decoders.deep.source_free import SourceFreeAdaptation
+    from bci.decoders.ecog.band_power_lr import BandPowerLR
+    from bci.decoders.ecog.broadband import HighGammaPower
+    from bci.decoders.ecog.high_gamma_knn import HighGammaKNN
     from bci.decoders.ssvep.band_power import BandPower
     from bci.decoders.ssvep.cca import CCA, FBCCA
     from bci.decoders.ssvep.ecca import ExtendedCCA
@@ -50,6 +55,7 @@ __all__ = [
     "Alignment",
     "AugmentedCovariance",
     "BandPower",
+    "BandPowerLR",
     "BlockToeplitzMDM",
     "BlockToeplitzTangentSpace",
     "ContextualBandit",
@@ -57,10 +63,13 @@ __all__ = [
     "DeepImagery",
     "DeepSSVEP",
     "DeepSSVEPEnsemble",
+    "ECoGLSTMCNN",
     "ExtendedCCA",
     "ExtendedCovariance",
     "FgMDM",
     "FilterBankTangentSpace",
+    "HighGammaKNN",
+    "HighGammaPower",
     "MomentsDecoder",
     "MultiStimulusCCA",
     "OffsetFBCCA",
@@ -69,7 +78,9 @@ __all__ = [
     "Recentred",
     "RewardedDecoder",
     "SourceFreeAdaptation",
+    "TangentSpaceEN",
     "TangentSpaceLR",
+    "TangentSpaceSVM",
 ]
 
 _HOME = {
@@ -89,6 +100,8 @@ _HOME = {
     "TDCA": "bci.decoders.ssvep.tdca",
     "TRCA": "bci.decoders.ssvep.trca",
     "TangentSpaceLR": "bci.decoders.covariance.riemann",
+    "TangentSpaceEN": "bci.decoders.covariance.tangent_space_grid",
+    "TangentSpaceSVM": "bci.decoders.covariance.tangent_space_grid",
     "MDM": "bci.decoders.covariance.riemann",
     "ContextualBandit": "bci.decoders.covariance.contextual_bandit",
     "CSPLDA": "bci.decoders.covariance.csp",
@@ -97,6 +110,10 @@ _HOME = {
     "FgMDM": "bci.decoders.covariance.fgmdm",
     "FilterBankTangentSpace": "bci.decoders.covariance.filter_bank_tangent_space",
     "DeepImagery": "bci.decoders.deep.imagery",
+    "BandPowerLR": "bci.decoders.ecog.band_power_lr",
+    "ECoGLSTMCNN": "bci.decoders.deep.ecog_lstm_cnn",
+    "HighGammaKNN": "bci.decoders.ecog.high_gamma_knn",
+    "HighGammaPower": "bci.decoders.ecog.broadband",
     "DeepSSVEP": "bci.decoders.deep.deep_ssvep",
     "DeepSSVEPEnsemble": "bci.decoders.deep.ensemble",
     "RLEEGNet": "bci.decoders.deep.rleegnet",

@@ -65,10 +65,13 @@ def power_law(exponent: float, psd_1hz: float, knee_hz: float, sfreq: float) -> 
     return result
 
 
-def rhythm(centre_hz: float, width_hz: float, sfreq: float) -> FloatArray:
-    """Sections whose output is a rhythm of unit variance, `width_hz` wide at half power."""
+def rhythm(centre_hz: float, width_hz: float, sfreq: float, n_sections: int = 1) -> FloatArray:
+    """Sections whose output is a rhythm of unit variance, each `width_hz` wide at half power.
+
+    One falls off as 1/f in amplitude; several are narrower, and steeper far away.
+    """
     b, a = signal.iirpeak(centre_hz, centre_hz / width_hz, fs=sfreq)
-    return _unit_variance(signal.tf2sos(b, a), sfreq)
+    return _unit_variance(np.concatenate([signal.tf2sos(b, a)] * n_sections), sfreq)
 
 
 def band(low_hz: float, high_hz: float, sfreq: float) -> FloatArray:

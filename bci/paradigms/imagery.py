@@ -30,6 +30,9 @@ from bci.paradigms.timetable import (
 #: The two hands, in the alphabetical order that decoders keep their classes in.
 HANDS = ("left", "right")
 
+#: Movements of the ECoG recordings of Miller et al. (PNAS 107, 4430, 2010).
+MOVEMENTS = ("hand", "tongue")
+
 
 @dataclass(frozen=True, slots=True)
 class ImageryTimetable:

@@ -17,11 +17,12 @@ from pydantic import Field, model_validator
 
 from bci.clock import now
 from bci.config import SourceSettings
-from bci.errors import SourceError
+from bci.errors import ConfigError, SourceError
 from bci.paradigms import imagery, speller, timetable
 from bci.types import RawMarker, Reading, Samples, SourceState, StreamInfo
 
 if TYPE_CHECKING:
+    from bci.paradigms.ecog import SimulatedECoG
     from bci.paradigms.subject import SimulatedSubject
 
 __all__ = ["SimulatedSettings", "SimulatedSource"]
@@ -36,21 +37,25 @@ class SimulatedSettings(SourceSettings):
     """Simulated participant who does cued trials in random order."""
 
     kind: Literal["simulated"] = "simulated"
-    paradigm: Literal["ssvep12", "ssvep40", "imagery"] = Field(
-        default="ssvep12", description="speller with 12 or 40 targets, or left/right hand imagery"
+    paradigm: Literal["ssvep12", "ssvep40", "imagery", "ecog"] = Field(
+        default="ssvep12",
+        description="speller with 12 or 40 targets, left/right hand imagery, or movement of hand "
+        "and tongue in ECoG",
     )
     snr: float = Field(
         default=1.0,
         ge=0,
         description="SNR of the brain's responses as a multiple of a typical person's (SSVEP at Oz "
-        "-10.6 dB, mu rhythm at C3 -6 dB, over ongoing EEG in 3 to 100 Hz); 0: no response",
+        "-10.6 dB, mu rhythm at C3 -6 dB, over ongoing EEG in 3 to 100 Hz), or strength of "
+        "those in ECoG; 0: no response",
     )
     seed: int = Field(default=0, ge=0, description="of the person, the noise and the order of cues")
     sfreq: float = Field(default=250.0, ge=100, le=20_000, description="sampling rate, Hz")
     ch_names: tuple[str, ...] | None = Field(
         default=None,
         min_length=1,
-        description="labels of the 10-05 system; null: nine over the area in question",
+        description="labels of the 10-05 system; null: nine over the area in question, and all 48 "
+        "of the grid of ECoG, whose labels cannot be chosen",
     )
     cues: Literal["own", "told"] = Field(
         default="own",
@@ -58,7 +63,7 @@ class SimulatedSettings(SourceSettings):
         "sends (cue/<label>, stim_on, stim_off)",
     )
     stim_s: float | None = Field(
-        default=None, gt=0, description="flicker or imagery, seconds; null: 2 s and 4 s"
+        default=None, gt=0, description="flicker, imagery or movement, seconds; null: 2, 4, 3 s"
     )
     n_trials: int | None = Field(default=None, ge=1, description="ends after them; null: endless")
     minutes: float | None = Field(default=None, gt=0, description="ends after them; null: endless")
@@ -82,21 +87,33 @@ class SimulatedSettings(SourceSettings):
 
     def timetable(self) -> timetable.Timetable:
         """Build the cued trials, endless."""
+        if self.paradigm == "ecog":
+            return imagery.ImageryTimetable(
+                imagery.MOVEMENTS, imagery_s=self.stim_s or 3.0, seed=self.seed
+            )
         if self.paradigm == "imagery":
             return imagery.ImageryTimetable(imagery_s=self.stim_s or 4.0, seed=self.seed)
         labels = tuple(target.label for target in self._targets())
         return speller.SpellerTimetable(labels, stim_s=self.stim_s or 2.0, seed=self.seed)
 
-    def subject(self) -> SimulatedSubject:
+    def subject(self) -> SimulatedSubject | SimulatedECoG:
         """Draw the person from the seed.
 
         Raises
         ------
         ConfigError
-            A channel is not in the 10-05 system.
+            A channel is not in the 10-05 system, or ECoG is too slow or asked for by label.
         """
-        from bci.paradigms import subject  # here: imports scipy and MNE
+        from bci.paradigms import ecog, subject  # here: imports scipy and MNE
 
+        if self.paradigm == "ecog":
+            if self.ch_names is not None or self.sfreq < ecog.MIN_SFREQ:
+                raise ConfigError(
+                    f"simulated ECoG has a grid of its own and needs {ecog.MIN_SFREQ:g} Hz at "
+                    f"least, found ch_names {self.ch_names} and sfreq {self.sfreq:g}; leave out "
+                    "ch_names, or raise sfreq"
+                )
+            return ecog.SimulatedECoG(strength=self.snr, sfreq=self.sfreq, seed=self.seed)
         moves = self.paradigm == "imagery"
         return subject.SimulatedSubject(
             self._targets(),
@@ -138,7 +155,7 @@ class SimulatedSource:
         self._clock = clock
         self._sleep = sleep
         self._start = 0.0  # time of sample 0
-        self._subject: SimulatedSubject | None = None
+        self._subject: SimulatedSubject | SimulatedECoG | None = None
         self._markers: Iterator[RawMarker] = iter(())
         self._pending: RawMarker | None = None
         self._paradigm: timetable.Timetable | None = None
@@ -192,13 +209,16 @@ class SimulatedSource:
         self._n_samples = self._length()
         self.state = SourceState.LIVE
         names = self._subject.ch_names
-        places = self._subject.electrodes.tolist()
+        places = getattr(self._subject, "electrodes", None)  # a grid lies where the surgeon put it
+        positions = (
+            {} if places is None else dict(zip(names, map(tuple, places.tolist()), strict=True))
+        )
         return StreamInfo(
             name=f"simulated {asked.paradigm}",
             sfreq=asked.sfreq,
             ch_names=names,
             ch_types=("eeg",) * len(names),
-            positions={name: (x, y, z) for name, (x, y, z) in zip(names, places, strict=True)},
+            positions=positions,
             source_id=f"simulated-{asked.paradigm}-{asked.seed}",
         )
 

@@ -40,6 +40,10 @@ NEEDED: dict[str, dict[str, Any]] = {
         "learning_rate": 1e-2,
     },
     "rleegnet": {"n_epochs": 15, "batch_size": 8, "learning_rate": 5e-3, "filters": 1},
+    # what is planted lies lower than high gamma
+    "high_gamma_knn": {"highpass_hz": 5, "n_bins": 1},
+    "ecog_lstm_cnn": {"highpass_hz": 5, "n_epochs": 40, "learning_rate": 0.02, "device": "cpu"},
+    "band_power_lr": {"bands_hz": [(8, 16), (16, 32)]},
     "acm": {"order": 2},
     "bt_acm": {"order": 2},
 }
@@ -48,12 +52,17 @@ HZ = ("13 Hz", "17 Hz")
 OF_SEVERAL_PEOPLE = ("deep_ssvep_ensemble", "source_free")
 #: They train for long.
 SLOW = (
+    "band_power_lr",
     "contextual_bandit",
     "deep_imagery",
     "deep_ssvep",
+    "ecog_lstm_cnn",
     "fb_tangent_space",
     "fbcsp",
+    "high_gamma_knn",
     "rleegnet",
+    "tangent_space_en",
+    "tangent_space_svm",
 )
 DECODERS = [
     pytest.param(kind, marks=pytest.mark.slow if kind in SLOW else ())

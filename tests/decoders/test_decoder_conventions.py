@@ -24,20 +24,25 @@ from bci.decoders import (
     TRCA,
     ACMClassifier,
     BandPower,
+    BandPowerLR,
     BlockToeplitzMDM,
     ContextualBandit,
     Decoder,
     DeepImagery,
     DeepSSVEP,
+    ECoGLSTMCNN,
     ExtendedCCA,
     ExtendedCovariance,
     FgMDM,
     FilterBankTangentSpace,
+    HighGammaKNN,
     MultiStimulusCCA,
     OffsetFBCCA,
     Recentred,
     RLEEGNet,
+    TangentSpaceEN,
     TangentSpaceLR,
+    TangentSpaceSVM,
 )
 
 SFREQ = 128.0
@@ -63,6 +68,8 @@ DECODERS = [
     DEEP,
     IMAGERY,
     TangentSpaceLR(),
+    TangentSpaceSVM(),
+    TangentSpaceEN(random_state=0),
     MDM(),
     ACMClassifier(3, random_state=0),
     BlockToeplitzMDM(2, 3, random_state=0),
@@ -72,6 +79,12 @@ DECODERS = [
     FilterBankTangentSpace(SFREQ),
     Recentred(TangentSpaceLR()),
     ContextualBandit(TangentSpaceLR()),
+    BandPowerLR(SFREQ, ((8.0, 12.0), (12.0, 20.0))),
+    HighGammaKNN(SFREQ, highpass_hz=5.0),
+    pytest.param(
+        ECoGLSTMCNN(SFREQ, highpass_hz=5.0, n_epochs=40, learning_rate=0.02, device="cpu"),
+        marks=pytest.mark.slow,
+    ),
 ]
 #: It trains for long, and tests of its own stand in `test_decoder_rleegnet`.
 RLEEGNET = RLEEGNet(
@@ -146,6 +159,8 @@ def test_set_params_takes_effect(decoder):
         "deep_ssvep": {"random_state": 1},
         "deep_imagery": {"network": "shallow"},
         "tangent_space": {"C": 0.01},
+        "tangent_space_svm": {"kernels": ("rbf",)},
+        "tangent_space_en": {"C": 0.1},
         "mdm": {"rank": 3},
         "acm": {"order": 1},
         "bt_acm": {"lag": 1},
@@ -156,6 +171,9 @@ def test_set_params_takes_effect(decoder):
         "recentred": {"rank": 3},
         "contextual_bandit": {"decoder": MDM()},
         "rleegnet": {"objective": "supervised"},
+        "band_power_lr": {"C": 0.01},
+        "ecog_lstm_cnn": {"random_state": 1},
+        "high_gamma_knn": {"n_neighbors": 7},
     }
     one = clone(decoder).fit(X, y)
     before = one.decision_function(X)

@@ -20,7 +20,9 @@ from bci.decoders import (
     FgMDM,
     FilterBankTangentSpace,
     Recentred,
+    TangentSpaceEN,
     TangentSpaceLR,
+    TangentSpaceSVM,
 )
 from bci.metrics import accuracy_interval
 
@@ -33,6 +35,8 @@ DECODERS = {
     "mdm": MDM(),
     "fgmdm": FgMDM(),
     "tangent_space": TangentSpaceLR(),
+    "tangent_space_svm": TangentSpaceSVM(),
+    "tangent_space_en": TangentSpaceEN(random_state=0),
     "fb_tangent_space": FilterBankTangentSpace(250.0),
 }
 #: Filter-bank tangent space + LR in ../shared/data/README.md, B01 to B06.

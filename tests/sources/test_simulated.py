@@ -75,6 +75,19 @@ def test_pace_and_chunking_change_no_sample(changed):
     assert np.diff(stamps) == pytest.approx(1 / 250)
 
 
+def test_ecog_is_a_grid_of_its_own():
+    source = made(paradigm="ecog", n_trials=1, speed=None, seed=2)
+    info = source.open()
+    assert info.ch_names == tuple(f"G{k}" for k in range(1, 49))
+    assert not info.positions
+    data, _, found = read_all(source)
+    assert data.shape[1] == 48
+    assert {m.value for m in found} & {"cue/hand", "cue/tongue"}
+    for wrong in ({"ch_names": ("Oz",)}, {"sfreq": 200}):
+        with pytest.raises(ConfigError, match="has a grid of its own and needs 250 Hz at least"):
+            made(paradigm="ecog", **wrong).open()
+
+
 def test_samples_come_when_they_are_due():
     clock = VirtualClock()
     source = made(clock, speed=2.0, chunk=50)

@@ -21,6 +21,7 @@ KINDS: dict[str, str] = {
     "physionet": "bci.benchmark.datasets.physionet:PhysionetSettings",
     "bci2000": "bci.benchmark.datasets.bci2000:BCI2000Settings",
     "muse": "bci.benchmark.datasets.muse:MuseSettings",
+    "miller_motor": "bci.benchmark.datasets.miller_motor:MillerMotorSettings",
     "xdf": "bci.benchmark.datasets.xdf:XdfSettings",
     "bids": "bci.benchmark.datasets.bids:BidsSettings",
     "recordings": "bci.benchmark.datasets.recordings:RecordingsSettings",

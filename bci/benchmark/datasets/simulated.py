@@ -1,9 +1,9 @@
-"""Simulated sets: SSVEP with 12 and 40 targets, motor imagery of 2 and 4 classes.
+"""Simulated sets: SSVEP with 12 and 40 targets, motor imagery of 2 and 4 classes, ECoG.
 
 The participants are those of `bci.paradigms.subject` (four classes: of
-`four_class`), drawn from the seed; sessions of one participant follow each
-other without a new fitting of the cap. Targets are modulated in frequency and
-phase together (JFPM). Figures reached here say that software works, not how
+`four_class`; ECoG: of `bci.paradigms.ecog`), drawn from the seed; sessions of one
+participant follow each other without a new fitting of the cap. Targets are modulated in
+frequency and phase together (JFPM). Figures reached here say that software works, not how
 well a person would do, and the name says "simulated" everywhere.
 """
 
@@ -20,11 +20,12 @@ from bci.benchmark.data import ParadigmName
 from bci.benchmark.datasets.recorded import Part, RecordedDataset, chosen
 from bci.benchmark.datasets.scheme import Scheme
 from bci.benchmark.datasets.settings import EpochSettings
-from bci.paradigms import imagery, speller, timetable
+from bci.paradigms import ecog, imagery, speller, timetable
 from bci.sources.files import Recording, place_markers, regular_stamps
 from bci.types import FloatArray, StreamInfo
 
 SFREQ = 250.0
+ECOG_SFREQ = 1000.0
 #: Seeds of one set's participants; another set's begin after so many.
 MAX_SUBJECTS = 1000
 TARGETS = {"ssvep12": speller.TARGETS_12, "ssvep40": speller.TARGETS_40}
@@ -35,6 +36,8 @@ TITLES = {
     "ssvep40": "simulated SSVEP, 40 targets",
     "imagery2": "simulated imagery, 2 classes",
     "imagery4": "simulated imagery, 4 classes",
+    "ecog": "simulated ECoG, movement",
+    "ecog_imagery": "simulated ECoG, imagery",
 }
 #: Trials follow each other in whole periods of the mains: unless it is notched out, hum repeats
 #: from trial to trial as a response does.
@@ -42,23 +45,29 @@ SSVEP_DEFAULTS: dict[str, Any] = {
     "notch_hz": 50, "filters": [[7, 90]], "tmax": 2.0, "n_per_class": 6,
 }  # fmt: skip
 IMAGERY_DEFAULTS: dict[str, Any] = {"filters": [[8, 32]], "tmin": 0.5, "tmax": 3.5}
+#: As the set of Miller et al.: 30 cues of each movement, for 3 s each, one recording.
+ECOG_DEFAULTS: dict[str, Any] = {"tmax": 3.0, "n_per_class": 30, "n_sessions": 1}
 
 
 class SimulatedSetSettings(EpochSettings):
     """Simulated participants who do cued trials."""
 
     kind: Literal["simulated"] = "simulated"
-    paradigm: Literal["ssvep12", "ssvep40", "imagery2", "imagery4"] = Field(
+    paradigm: Literal["ssvep12", "ssvep40", "imagery2", "imagery4", "ecog", "ecog_imagery"] = Field(
         "ssvep12",
         description="speller with 12 or 40 targets (hum notched out, 7-90 Hz, 0 to 2 s, 6 trials "
         "a class), or imagery of the hands, or of hands, feet and rest (8-32 Hz, 0.5 to 3.5 s, "
-        "20 trials)",
+        "20 trials), or ECoG while hand or tongue are moved, or imagined to be (unfiltered, 0 to "
+        "3 s, 30 trials, 1 session)",
     )
     n_subjects: int = Field(4, ge=1, le=MAX_SUBJECTS, description="participants")
     n_sessions: int = Field(2, ge=1, le=100, description="sessions of each participant")
     n_per_class: int = Field(20, ge=2, le=1000, description="trials of each class in a session")
     snr: float = Field(
-        1.0, ge=0, description="SNR of the responses, as a multiple of a typical person's"
+        1.0,
+        ge=0,
+        description="SNR of the responses, as a multiple of a typical person's; of ECoG, their "
+        "strength",
     )
     seed: int = Field(0, ge=0, le=10**6, description="of the participants and all that is random")
 
@@ -66,8 +75,9 @@ class SimulatedSetSettings(EpochSettings):
     @classmethod
     def _of_paradigm(cls, data: Any) -> Any:
         if isinstance(data, Mapping):
-            speller = str(data.get("paradigm", "ssvep12")).startswith("ssvep")
-            return {**(SSVEP_DEFAULTS if speller else IMAGERY_DEFAULTS), **data}
+            family = str(data.get("paradigm", "ssvep12"))
+            known = {"ssvep": SSVEP_DEFAULTS, "imagery": IMAGERY_DEFAULTS, "ecog": ECOG_DEFAULTS}
+            return {**next((d for f, d in known.items() if family.startswith(f)), {}), **data}
         return data
 
     def build(self) -> SimulatedSet:
@@ -115,17 +125,18 @@ class SimulatedSet(RecordedDataset):
         (subject,) = chosen(self.name, list(self.parts()), [subject])
         seed = asked.seed * MAX_SUBJECTS + int(subject) - 1
         person, table = _person(asked, seed), _timetable(asked, self.classes, seed)
+        sfreq = ECOG_SFREQ if asked.paradigm.startswith("ecog") else SFREQ
         trials, start = table.trials(), 0
         for session in range(1, asked.n_sessions + 1):
             wanted = list(islice(trials, asked.n_per_class * len(self.classes)))
-            stop = round(wanted[-1].stop_s * SFREQ)
-            markers = [(round(m.t * SFREQ), m.value) for m in timetable.markers(wanted)]
+            stop = round(wanted[-1].stop_s * sfreq)
+            markers = [(round(m.t * sfreq), m.value) for m in timetable.markers(wanted)]
             for index, value in markers:
                 person.see(value, index)
             data = person.generate(stop - start)
-            stamps = regular_stamps(len(data), SFREQ)
+            stamps = regular_stamps(len(data), sfreq)
             names = person.ch_names
-            info = StreamInfo(self.name, SFREQ, names, ("eeg",) * len(names))
+            info = StreamInfo(self.name, sfreq, names, ("eeg",) * len(names))
             placed = place_markers(((i - start, value) for i, value in markers), stamps, [])
             path = Path(f"simulated-{asked.paradigm}-{seed}-{session}")
             yield str(session), Recording(path, info, data, stamps, placed)
@@ -138,7 +149,8 @@ def _scheme(paradigm: str) -> tuple[Scheme, ParadigmName]:
         cues = {timetable.CUE + target.label: target.label for target in TARGETS[paradigm]}
         on = frozenset({timetable.STIM_ON})
         return Scheme(cues, speller.SpellerTimetable(()).stim_s, openers=on), "ssvep"
-    cues = {timetable.CUE + label: label for label in (HANDS if paradigm == "imagery2" else FOUR)}
+    labels = {"imagery2": HANDS, "imagery4": FOUR}.get(paradigm, imagery.MOVEMENTS)
+    cues = {timetable.CUE + label: label for label in labels}
     idle = (timetable.FIXATION, timetable.CUE + "rest")
     on = frozenset({timetable.IMAGERY_ON})
     return Scheme(cues, imagery.ImageryTimetable().imagery_s, idle, on), "imagery"
@@ -150,6 +162,11 @@ def _person(asked: SimulatedSetSettings, seed: int) -> Participant:
 
     if asked.paradigm == "imagery4":
         return FourClassSubject(snr=asked.snr, sfreq=SFREQ, seed=seed)
+    if asked.paradigm.startswith("ecog"):
+        imagined = asked.paradigm == "ecog_imagery"
+        return ecog.SimulatedECoG(
+            strength=asked.snr, imagined=imagined, sfreq=ECOG_SFREQ, seed=seed
+        )
     targets = TARGETS.get(asked.paradigm, ())
     names = OCCIPITAL if targets else CENTRAL
     return SimulatedSubject(targets, snr=asked.snr, sfreq=SFREQ, ch_names=names, seed=seed)

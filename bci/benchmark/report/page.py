@@ -18,6 +18,7 @@ from markupsafe import Markup
 
 from bci.benchmark.report.curves import rated
 from bci.benchmark.report.online import online_tables
+from bci.benchmark.report.permutation import permutation_tests
 from bci.benchmark.report.rows import Row, prepare, rows_of, scored
 from bci.benchmark.report.sections import Content, Section, sections
 from bci.benchmark.report.tables import (
@@ -138,6 +139,7 @@ def _markdown(content: Content, title: str, environment: Mapping[str, Any]) -> I
         ("Overview", [overview((*content.panels, *content.online))]),
         ("Scores by subject", [t for panel in content.panels for t in by_subject(panel)]),
         ("Effects and significance", list(comparisons(content.compared))),
+        ("Permutation tests", list(permutation_tests(rows))),
         ("Transfer rate against window length", list(_rates(rows))),
         ("Dynamic stopping", list(stopping(rows))),
         ("Pseudo-online", [t for panel in content.online for t in online_tables(panel)]),

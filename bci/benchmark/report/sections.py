@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from bci.benchmark.report import tables
+from bci.benchmark.report import permutation, tables
 from bci.benchmark.report.confusion import confusions
 from bci.benchmark.report.curves import (
     Facets,
@@ -103,6 +103,8 @@ def sections(
     yield Section("scores", "Scores by subject", _STRIPS, tuple(map(_scores, content.panels)))
     yield Section("pairs", "Pipelines against each other", _PAIRS, _pairs(content.panels))
     yield Section("effects", "Effects and significance", _EFFECTS, tuple(_effects(content)))
+    permuted = _tables(*permutation.permutation_tests(rows))
+    yield Section("permutation", "Permutation tests", permutation.TEXT, permuted)
     matrices = tuple(b for p in (*content.panels, *content.online) for b in _matrices(p))
     yield Section("confusion", "Confusion matrices", _MATRICES, matrices)
     rates = tuple(_rates(content.rows))

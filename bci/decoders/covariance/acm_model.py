@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from scipy.linalg.blas import dtrmm
 
 from bci.decoders.covariance.acm_selection import Method
+from bci.decoders.covariance.estimation import triangles
 from bci.decoders.covariance.karcher import logarithms_of, whitener_of_mean
 from bci.decoders.covariance.kernel_machine import Kernel, class_scores, fit_logistic, fit_svm, rbf
 from bci.types import FloatArray
@@ -42,9 +43,9 @@ def fit_model(
     """
     if method == "mdm":
         classes = range(int(codes.max()) + 1)
-        return {"whiteners": np.stack([_triangular_whitener(spd[codes == k]) for k in classes])}
+        return {"whiteners": np.stack([triangular_whitener(spd[codes == k]) for k in classes])}
     assert C is not None
-    whitener = _triangular_whitener(spd)
+    whitener = triangular_whitener(spd)
     logs = _logarithms(spd, whitener)
     features = logs.reshape(len(logs), -1)
     gram = features @ features.T
@@ -53,7 +54,7 @@ def fit_model(
     if machine.gamma is None:
         return model | {"weights": np.tensordot(machine.coefficients, logs, axes=1)}
     used = np.any(machine.coefficients != 0, axis=0)
-    support = _triangles(logs[used])
+    support = triangles(logs[used])
     return model | {
         "support": support,
         "norms": np.sum(support**2, axis=1),
@@ -81,7 +82,7 @@ def scores_of(
         return -np.stack(squares, axis=1)
     logs = _logarithms(spd, model["whiteners"][0])
     if "support" in model:
-        features = _triangles(logs)
+        features = triangles(logs)
         norms = np.sum(features**2, axis=1), model["norms"]
         kernel = rbf(features @ model["support"].T, *norms, float(model["gamma"][0]))
         outputs = kernel @ model["coefficients"].T
@@ -91,7 +92,7 @@ def scores_of(
     return class_scores(outputs + model["intercept"], n_classes, pairwise=pairwise)
 
 
-def _triangular_whitener(spd: FloatArray) -> FloatArray:
+def triangular_whitener(spd: FloatArray) -> FloatArray:
     """Upper triangular; any whitener is one of these, turned."""
     return np.asarray(np.linalg.qr(whitener_of_mean(spd), mode="r"))
 
@@ -106,11 +107,3 @@ def _whitened(covariance: FloatArray, whitener: FloatArray) -> FloatArray:
     left = dtrmm(1.0, whitener.T, covariance.T, lower=1, trans_a=1)
     both: FloatArray = dtrmm(1.0, whitener.T, left, lower=1, side=1, overwrite_b=1)
     return both.T  # symmetric; in numpy's order
-
-
-def _triangles(logs: FloatArray) -> FloatArray:
-    """Symmetric matrices as vectors with the same inner products."""
-    rows, columns = np.triu_indices(logs.shape[1])
-    packed: FloatArray = np.ascontiguousarray(logs[:, rows, columns])
-    packed[:, rows != columns] *= np.sqrt(2.0)
-    return packed

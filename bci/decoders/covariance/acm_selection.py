@@ -18,6 +18,7 @@ from sklearn import config_context
 from sklearn.model_selection import StratifiedKFold
 
 from bci.decoders.covariance.augmented import LaggedCovariances, embedded_length
+from bci.decoders.covariance.classifier import Fold
 from bci.decoders.covariance.karcher import SingularCovariance, tangents
 from bci.decoders.covariance.kernel_machine import Kernel, class_scores, fit_logistic, fit_svm
 from bci.types import FloatArray
@@ -25,7 +26,6 @@ from bci.types import FloatArray
 log = logging.getLogger(__name__)
 
 Method = Literal["svm", "lr", "mdm"]
-Fold = tuple[NDArray[np.intp], NDArray[np.intp]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +114,7 @@ def evaluate(
                 for row, (C, kernel) in zip(held_out, choices, strict=True):
                     row[test] = _scores(gram, codes, train, test, C, kernel, n_classes)
     return [
-        Candidate(*point, *choice, _mean_score(scores, codes, folds), scores)
+        Candidate(*point, *choice, mean_score(scores, codes, folds), scores)
         for choice, scores in zip(choices, held_out, strict=True)
     ]
 
@@ -138,7 +138,8 @@ def _scores(
     return class_scores(outputs, n_classes, pairwise=kernel is not None)
 
 
-def _mean_score(scores: FloatArray, codes: NDArray[np.intp], folds: Sequence[Fold]) -> float:
+def mean_score(scores: FloatArray, codes: NDArray[np.intp], folds: Sequence[Fold]) -> float:
+    """Mean over folds of ROC-AUC (two classes) or accuracy (more), of held-out scores."""
     if scores.shape[1] == 2:
         difference = scores[:, 1] - scores[:, 0]
         return float(np.mean([_auc(difference[t], codes[t] == 1) for _, t in folds]))

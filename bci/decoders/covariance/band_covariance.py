@@ -6,7 +6,7 @@ comes after it, and its bands come without delay.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Annotated
 
@@ -35,6 +35,24 @@ def _filters(sfreq: float, bands: tuple[tuple[float, float], ...]) -> tuple[Floa
     return tuple(signal.butter(ORDER, b, "bandpass", fs=sfreq, output="sos") for b in bands)
 
 
+def in_bands(
+    windows: FloatArray, sfreq: float, bands: Sequence[tuple[float, float]]
+) -> Iterator[FloatArray]:
+    """Windows in each band, filtered forth and back each by itself.
+
+    Raises
+    ------
+    ValueError
+        There is no band, or one does not fit the sampling rate.
+    """
+    if not len(bands):
+        raise ValueError("bands is empty: a filter bank needs one at least")
+    edges = tuple((float(low), float(high)) for low, high in bands)
+    for sos in _filters(float(sfreq), edges):
+        pad = min(3 * (2 * len(sos) + 1), windows.shape[2] - 1)
+        yield signal.sosfiltfilt(sos, windows, padlen=pad)
+
+
 class BandCovariances(Calibrated):
     """Base of the filter-bank decoders.
 
@@ -45,14 +63,8 @@ class BandCovariances(Calibrated):
     bands: Sequence[tuple[float, float]]
 
     def _covariances(self, windows: FloatArray) -> FloatArray:
-        bands = tuple((float(low), float(high)) for low, high in self.bands)
-        if not bands:
-            raise ValueError("bands is empty: a filter bank needs one at least")
-        found = []
-        for sos in _filters(float(self.sfreq), bands):
-            pad = min(3 * (2 * len(sos) + 1), windows.shape[2] - 1)
-            found.append(sample_covariances(signal.sosfiltfilt(sos, windows, padlen=pad)))
-        return np.stack(found, axis=1)
+        bands = in_bands(windows, self.sfreq, self.bands)
+        return np.stack([sample_covariances(band) for band in bands], axis=1)
 
 
 class BandSettings(CovarianceSettings):

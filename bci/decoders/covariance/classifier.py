@@ -30,6 +30,9 @@ Shrinkage = Literal["oas"] | None
 #: What a decoder has learned, by name.
 Learned = Mapping[str, FloatArray]
 
+#: Numbers of the windows to learn from, and of those left out.
+Fold = tuple[NDArray[np.intp], NDArray[np.intp]]
+
 N_CALIBRATION_FOLDS = 3
 
 
@@ -156,6 +159,16 @@ class Calibrated(CovarianceClassifier):
         """Logits before calibration, shape (n_windows, n_classes)."""
         raise NotImplementedError
 
+    def _held_out(
+        self, covariances: FloatArray, codes: NDArray[np.intp], folds: Sequence[Fold]
+    ) -> FloatArray:
+        """Logits of each window, (n_windows, n_classes), by what was learned without its fold."""
+        logits = np.empty((len(codes), int(codes.max()) + 1))
+        for train, test in folds:
+            learned = self._learn(covariances[train], codes[train])
+            logits[test] = self._raw_logits(covariances[test], learned)
+        return logits
+
     # --- what follows ----------------------------------------------------------------------------
 
     def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
@@ -174,11 +187,8 @@ class Calibrated(CovarianceClassifier):
                 f"{type(self).__name__} needs two windows of each class to calibrate its "
                 f"probabilities; found one of '{self.classes_[counts.argmin()]}'"
             )
-        logits = np.empty((len(codes), len(counts)))
         folds = StratifiedKFold(min(N_CALIBRATION_FOLDS, int(counts.min())))
-        for train, test in folds.split(covariances, codes):
-            learned = self._learn(covariances[train], codes[train])
-            logits[test] = self._raw_logits(covariances[test], learned)
+        logits = self._held_out(covariances, codes, list(folds.split(covariances, codes)))
         self.inverse_temperature_ = fit_inverse_temperature(logits, codes)
         # the order in memory decides the last bit of a product: as it is loaded from an artifact
         self.learned_ = {

@@ -117,6 +117,17 @@ def log_spd(spd: FloatArray) -> FloatArray:
     return logs
 
 
+def triangles(matrices: FloatArray) -> FloatArray:
+    """Upper triangles of symmetric matrices, off-diagonal entries times √2, as in pyRiemann.
+
+    Shape (n, p, p) in, (n, p·(p + 1)/2) out; inner products are those of the matrices.
+    """
+    rows, columns = np.triu_indices(matrices.shape[-1])
+    packed: FloatArray = np.ascontiguousarray(matrices[:, rows, columns])
+    packed[:, rows != columns] *= np.sqrt(2.0)
+    return packed
+
+
 def symmetric(coefficients: FloatArray, size: int) -> FloatArray:
     """Weights on the upper triangle (off-diagonal ones times √2) as symmetric matrices.
 

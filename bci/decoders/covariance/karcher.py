@@ -50,9 +50,9 @@ class SingularCovariance(ValueError):
 
     def __init__(self) -> None:
         super().__init__(
-            "an augmented covariance is singular: a channel is flat or the sum of others, or the "
-            "windows are too short or too smooth for this order and lag; lower the order, or take "
-            "a longer lag or longer windows"
+            "a covariance is singular: a channel is flat or the sum of others, or the windows are "
+            "too short or too smooth; take longer windows, shrinkage 'oas' where it can be chosen, "
+            "and a lower order or a longer lag where the covariance is augmented"
         )
 
 

@@ -143,7 +143,8 @@ def test_a_gap_a_pause_a_marker_and_a_swap(
     (swapped,) = [e for e in events if isinstance(e, SwapRecord)]
     pause, resume = [e for e in events if isinstance(e, Command)]
     assert gap.at == gap.resume == 650
-    assert (marker.value, abs(marker.onset - 300) < 40) == ("hello", True)
+    assert marker.value == "hello"
+    assert 260 < marker.onset < 400  # between the two feeds, as far as the sender keeps pace
     assert (pause.action, resume.action) == ("pause", "resume")
     assert 300 < pause.at < resume.at < 650 < swapped.at
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import pickle
-import subprocess
 import sys
 from pathlib import Path
 
@@ -275,24 +274,12 @@ def test_a_channel_that_is_flat_says_nothing(data):
     assert np.isfinite(decoder.predict_proba(X)).all()
 
 
-def test_without_torch_it_says_what_to_install():
-    code = (
-        "import sys\n"
-        "import numpy as np\n"
-        "class Absent:\n"
-        "    def find_spec(self, name, path, target=None):\n"
-        "        if name == 'torch':\n"
-        "            raise ModuleNotFoundError('No module named torch', name='torch')\n"
-        "sys.meta_path.insert(0, Absent())\n"
-        "from bci.decoders import DeepImagery\n"
-        "X = np.random.default_rng(0).standard_normal((8, 3, 200))\n"
-        "DeepImagery().fit(X, list('abababab'))\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], check=False, timeout=60, capture_output=True, text=True
-    )
-    assert "MissingDependency" in done.stderr
-    assert "pip install 'neuroloop[deep]'" in done.stderr
+def test_without_torch_it_says_what_to_install(data, fitted, tmp_path, monkeypatch):
+    save(fitted, Manifest(ch_names=CHANNELS, sfreq=SFREQ), tmp_path / "model")
+    monkeypatch.setitem(sys.modules, "torch", None)
+    for asked in (lambda: make().fit(*data), lambda: load(tmp_path / "model")):
+        with pytest.raises(MissingDependency, match=r"pip install 'neuroloop\[deep\]'"):
+            asked()
 
 
 # --- braindecode ----------------------------------------------------------------------------------

@@ -64,8 +64,9 @@ SLOW = (
     "tangent_space_en",
     "tangent_space_svm",
 )
+LONG = (pytest.mark.slow, pytest.mark.timeout(1800))
 DECODERS = [
-    pytest.param(kind, marks=pytest.mark.slow if kind in SLOW else ())
+    pytest.param(kind, marks=LONG if kind in SLOW else ())
     for kind in registry.kinds("decoder")
     if kind not in ("model", *OF_SEVERAL_PEOPLE)
 ]

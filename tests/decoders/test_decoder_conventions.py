@@ -90,8 +90,9 @@ DECODERS = [
 RLEEGNET = RLEEGNet(
     SFREQ, n_components=2, n_epochs=40, learning_rate=5e-3, batch_size=16, device="cpu"
 )
+LONG = (pytest.mark.slow, pytest.mark.timeout(900))
 every_decoder = pytest.mark.parametrize(
-    "decoder", [*DECODERS, pytest.param(RLEEGNET, marks=pytest.mark.slow)], ids=lambda d: d.kind
+    "decoder", [*DECODERS, pytest.param(RLEEGNET, marks=LONG)], ids=lambda d: d.kind
 )
 
 

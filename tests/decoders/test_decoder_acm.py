@@ -148,6 +148,22 @@ def test_the_loose_tolerance_scores_almost_the_same():
 # --- choosing -------------------------------------------------------------------------------------
 
 
+def test_matrices_decomposed_by_torch_give_the_same_scores():
+    """Torch's own processor stands in for a GPU: the same calls, and all matrices at once."""
+    torch = pytest.importorskip("torch")
+    X, y = windows(3)
+    settings = {"selection": "grid", "orders": [1, 3], "lags": [1, 2], "random_state": 0}
+    here = ACMClassifier(**settings).fit(X[:40], y[:40])
+    there = ACMClassifier(**settings, device="cpu:0").fit(X[:40], y[:40])
+    np.testing.assert_allclose(there.results_["score"], here.results_["score"], atol=1e-9)
+    np.testing.assert_allclose(
+        there.decision_function(X[40:]), here.decision_function(X[40:]), atol=1e-6
+    )
+    if not torch.cuda.is_available():
+        with pytest.raises(ValueError, match="'cuda' is asked for, torch finds none"):
+            ACMClassifier(device="cuda").fit(X, y)
+
+
 def noise(seed, n_windows=40):
     rng = np.random.default_rng(seed)
     X = pink(rng, 3, n_windows * 100).reshape(3, n_windows, 100).swapaxes(0, 1)

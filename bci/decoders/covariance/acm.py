@@ -35,6 +35,7 @@ from bci.decoders.covariance.acm_selection import (
     folds_of,
 )
 from bci.decoders.covariance.augmented import augmented_covariances, check_embedding
+from bci.decoders.covariance.eigh import eigh_on
 from bci.decoders.covariance.estimation import covariance_of, sample_covariances, signal_subspace
 from bci.decoders.covariance.karcher import STRICT
 from bci.decoders.covariance.kernel_machine import Kernel
@@ -80,6 +81,8 @@ class ACMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Directions to keep, as in `bci.decoders.TangentSpaceLR`.
     random_state : int or None
         Of the folds.
+    device : str
+        Where training decomposes its matrices: "cpu", or "cuda", which takes torch.
 
     Attributes
     ----------
@@ -120,6 +123,7 @@ class ACMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         tol: float = STRICT,
         rank: int | None = None,
         random_state: int | None = None,
+        device: str = "cpu",
     ) -> None:
         self.order = order
         self.lag = lag
@@ -136,6 +140,7 @@ class ACMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.tol = tol
         self.rank = rank
         self.random_state = random_state
+        self.device = device
 
     # --- learning ----------------------------------------------------------------------------
 
@@ -157,6 +162,11 @@ class ACMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         windows = self._in_subspace(windows)
         if windows.shape[1] == 0:
             raise ValueError("all channels of X are flat: there is no covariance to learn from")
+        with eigh_on(self.device):
+            self._learn(windows, codes, folds)
+        return self
+
+    def _learn(self, windows: FloatArray, codes: NDArray[np.intp], folds: list[Any]) -> None:
         candidates = self._candidates(windows, codes, folds)
         chosen = best(candidates)
         self.results_ = {
@@ -168,7 +178,6 @@ class ACMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.beta_ = fit_inverse_temperature(chosen.held_out, codes)
         spd = augmented_covariances(windows, self.order_, self.lag_)
         self.model_ = fit_model(spd, codes, self.classifier, self.C_, self.kernel_)
-        return self
 
     def _check_parameters(self, n_channels: int) -> None:
         for name, value, known in (
@@ -324,6 +333,7 @@ class ACMSettings(DecoderSettings):
     kernel: Kernel = Field("linear", description="of the SVM, when fixed")
     n_points: int = Field(20, ge=1, description="orders and lags that selection 'budget' tries")
     seed: int = Field(0, ge=0, description="of the folds inside the training windows")
+    device: Literal["cpu", "cuda"] = Field("cpu", description="where training decomposes matrices")
 
     def build(self, info: StreamInfo) -> ACMClassifier:
         """Make an untrained decoder for a processed stream."""

@@ -25,6 +25,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from bci.decoders.covariance.eigh import eigh, many_at_once
 from bci.types import FloatArray
 
 #: Length of the gradient at which the plain iteration stops (pyRiemann's default).
@@ -43,6 +44,8 @@ _MAX_MOVES = 30
 _MAX_PRODUCTS = 50
 #: Numbers of one array that a processor's cache holds, beside others.
 _AT_ONCE = 1 << 17
+#: The same, 1 GiB of them.
+_AT_ONCE_ON_GPU = 1 << 27
 
 
 class SingularCovariance(ValueError):
@@ -233,7 +236,7 @@ def _start(spd: FloatArray) -> FloatArray:
 
 
 def _decomposed(spd: FloatArray) -> tuple[FloatArray, FloatArray]:
-    values, vectors = np.linalg.eigh(spd)
+    values, vectors = eigh(spd)
     if not np.all(values[:, 0] > 1e-14 * values[:, -1]):
         raise SingularCovariance
     return values, vectors
@@ -249,7 +252,7 @@ def _coth_gain(half: FloatArray) -> NDArray[np.float32]:
 
 
 def _parts(n: int, size: int) -> Iterator[slice]:
-    """`n` matrices of `size` numbers, as many at once as stay in the cache."""
-    at_once = max(1, _AT_ONCE // size)
+    """`n` matrices of `size` numbers, as many at once as stay in the cache, or on a GPU."""
+    at_once = max(1, (_AT_ONCE_ON_GPU if many_at_once() else _AT_ONCE) // size)
     for first in range(0, n, at_once):
         yield slice(first, first + at_once)

@@ -38,7 +38,7 @@ class Reading:
             anew, self._position = True, max(0, newest)
             self._generation = self._store.generation
         start, data = self._store.span(self._position, self._store.position)
-        if len(data) == 0:
+        if len(data) == 0 or data.shape[1] != info.n_channels:  # another stream began just now
             return None
         self._position = start + len(data)
         return info, data, anew

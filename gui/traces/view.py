@@ -184,8 +184,7 @@ class TraceView:
         assert info is not None
         self._filter = DisplayFilter(_part(info, self.channels), self.stages)
         lead = round(LEAD_S * info.sfreq) if self.stages else 0
-        first, raw = self._store.span(start - lead, stop)
-        raw = raw[:, self.channels]
+        first, raw = self._read(start - lead, stop)
         self._offset = None
         if not self.stages and len(raw):  # an amplifier's offset may be a thousand times the EEG
             finite = np.isfinite(raw).all(axis=1)
@@ -193,6 +192,13 @@ class TraceView:
         data = self._eye(first, raw)
         skip = max(0, start - first)
         return first + skip, data[skip:]
+
+    def _read(self, start: int, stop: int) -> tuple[int, SampleArray]:
+        """Samples of the channels that are shown; none where another stream began just now."""
+        start, raw = self._store.span(start, stop)
+        if self._store.generation != self._generation:
+            return start, np.empty((0, len(self.channels)), np.float32)
+        return start, raw[:, self.channels]
 
     def _eye(self, start: int, raw: SampleArray) -> FloatArray:
         assert self._filter is not None
@@ -212,10 +218,9 @@ class TraceView:
         self._draw(*self._envelope.push(start, data))
 
     def _draw_new(self, info: StreamInfo) -> None:
-        start, raw = self._store.span(self._read_to, self._store.position)
+        start, raw = self._read(self._read_to, self._store.position)
         if len(raw) == 0:
             return
-        raw = raw[:, self.channels]
         if self._offset is None and not self.stages:
             self._offset = np.nan_to_num(raw.mean(axis=0))
         self._read_to = start + len(raw)

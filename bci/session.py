@@ -18,6 +18,8 @@ from __future__ import annotations
 import gc
 import logging
 import threading
+import uuid
+from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import replace
@@ -67,6 +69,8 @@ BACKLOG_S = 5.0
 TOKEN_FILE = ".bci-token"
 #: Markers that may wait for the first samples.
 MAX_EARLY_MARKERS = 1000
+#: Newest markers in the status, for clients that draw them.
+N_SHOWN_MARKERS = 64
 
 
 class Session:
@@ -100,7 +104,9 @@ class Session:
         self._api: Any = None
         self._trainer: TrainingWorker | None = None
         self._climber: Climber | None = None
+        self._id = uuid.uuid4().hex  # tells a client that another session answers now
         self._early: list[RawMarker] = []
+        self._shown: deque[Marker] = deque(maxlen=N_SHOWN_MARKERS)
         self._threads: list[threading.Thread] = []
         self._stopping = threading.Event()
         self._last_label: str | None = None
@@ -338,6 +344,7 @@ class Session:
                 return
             index = self._reader.dejitter.index_of(raw.t)
         marker = Marker(self._pipeline.position, index, raw.value)
+        self._shown.append(marker)
         if self._climber is not None:
             if self._climber.opens(raw.value) and (swap := self._climber.swap(marker.at)):
                 self._push(swap, arrived)
@@ -416,6 +423,7 @@ class Session:
         reader, pipeline = self._reader, self._pipeline
         return {
             "version": __version__,
+            "session": self._id,
             "clock": now(),
             "source": {
                 "kind": self.config.source.kind,
@@ -429,6 +437,7 @@ class Session:
             "markers": {
                 "kind": self.config.markers.kind,
                 "connected": self._marker_inlet is None or self._marker_inlet.connected,
+                "newest": [{"onset": m.onset, "value": m.value} for m in self._shown.copy()],
             },
             "processing": {
                 "ch_names": list(pipeline.info.ch_names),

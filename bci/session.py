@@ -452,6 +452,7 @@ class Session:
                 "last_label": self._last_label,
                 "adaptation": None if pipeline.learner is None else pipeline.learner.status(),
             },
+            "decision": self.config.decision.model_dump(),
             "paused": pipeline.paused,
             "calibration": None if self._trainer is None else self._trainer.status(),
             "ladder": None if self._climber is None else self._climber.status(),

@@ -59,7 +59,7 @@ class RunningSpectrum:
         self._scale = 2.0 / (sfreq * float(self._taper @ self._taper))
         self._buffer: FloatArray = np.empty((0, n_channels))
         self._kept: deque[FloatArray] = deque(maxlen=n_segments)
-        self.freqs: FloatArray = np.fft.rfftfreq(self._length, 1.0 / sfreq)
+        self.freqs: FloatArray = np.fft.rfftfreq(self._length, 1.0 / sfreq).astype(np.float64)
         self.n_seen = 0
 
     @property

@@ -1,0 +1,95 @@
+"""Sessions to start from: the example configurations, with another source put in.
+
+What a session does (paradigm, processing, decoder, decision) comes from the template;
+where its samples come from is chosen beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from bci import config
+from bci.config import Config, MarkerSettings, SourceSettings
+from bci.errors import BciError
+
+__all__ = ["Template", "find_templates", "simulated_paradigm", "with_source"]
+
+#: Where the examples lie: in the folder of the user, then beside this package.
+FOLDERS = (Path("configs"), Path(__file__).parents[1] / "configs")
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """An example configuration: its file, what its first lines say of it, its settings."""
+
+    path: Path
+    about: str
+    config: Config
+
+    @property
+    def name(self) -> str:
+        """Name of the file, as words."""
+        return self.path.stem.replace("_", " ")
+
+
+def find_templates(folders: Iterable[Path] = FOLDERS) -> list[Template]:
+    """Read every session in the folders, sorted by name; a file that is no session is left out."""
+    found: dict[str, Template] = {}
+    for folder in folders:
+        for path in sorted(folder.glob("*.yaml")):
+            try:
+                session = config.load(path)
+            except BciError:
+                continue
+            found.setdefault(path.name, Template(path, _about(path), session))
+    return sorted(found.values(), key=lambda template: template.path.name)
+
+
+def _about(path: Path) -> str:
+    """The sentences of the comment at the file's top; how it is run is left out."""
+    words = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        text = line.removeprefix("#").strip()
+        if not line.startswith("#") or text.startswith(("Run it:", "Replay it:", "1. ")):
+            break
+        words.append(text)
+    return " ".join(words)
+
+
+def with_source(
+    template: Config, source: SourceSettings, marker_stream: bool = False
+) -> Config:
+    """Take a template's session on another source.
+
+    Markers come with the source where it has any (a recording, the simulated subject, a
+    board), from an LSL stream where there is one, and else from a client such as the
+    desktop application, which needs no setting.
+
+    Parameters
+    ----------
+    template : Config
+    source : SourceSettings
+    marker_stream : bool
+        Whether an LSL stream of type Markers is there to be read.
+    """
+    markers = template.markers
+    if source.kind != "lsl":
+        if markers.kind == "lsl":
+            markers = MarkerSettings(kind="source", offset_s=markers.offset_s)
+    elif markers.kind == "source" or (markers.kind == "lsl" and not marker_stream):
+        markers = MarkerSettings(kind="lsl" if marker_stream else "none")
+    return template.model_copy(update={"source": source, "markers": markers})
+
+
+def simulated_paradigm(template: Config) -> str:
+    """Choose what the simulated subject does in a template's session."""
+    own = getattr(template.source, "paradigm", None)
+    if own is not None:
+        return str(own)
+    imagined = any(str(code).startswith("cue/") for code in template.events.values())
+    flickers = getattr(template.decoder, "frequencies_hz", None)
+    if flickers is None and imagined:
+        return "imagery"
+    return "ssvep40" if flickers is not None and len(flickers) > 12 else "ssvep12"

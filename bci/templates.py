@@ -58,9 +58,7 @@ def _about(path: Path) -> str:
     return " ".join(words)
 
 
-def with_source(
-    template: Config, source: SourceSettings, marker_stream: bool = False
-) -> Config:
+def with_source(template: Config, source: SourceSettings, marker_stream: bool = False) -> Config:
     """Take a template's session on another source.
 
     Markers come with the source where it has any (a recording, the simulated subject, a

@@ -18,6 +18,8 @@ __all__ = ["HeadMap", "project"]
 CENTRE_M = (0.0, 0.01, 0.03)
 #: The map reaches a little beyond the circle of the head, radii.
 EDGE = 1.08
+#: The map reaches so far from the nearest electrode, radii, or 1.5 times their distances.
+REACH = 0.3
 
 
 def project(positions: Sequence[tuple[float, float, float]]) -> FloatArray:
@@ -56,7 +58,7 @@ class HeadMap:
     xy : array, shape (n_electrodes, 2)
         See `project`.
     inside : array of bool, shape (n_pixels, n_pixels)
-        Pixels that belong to the head.
+        Pixels of the head near an electrode; of others nothing is known.
     matrix : array, shape (n_pixels * n_pixels, n_electrodes)
 
     Raises
@@ -80,18 +82,20 @@ class HeadMap:
         flat2 = float(np.median(nearest)) ** 2  # rounds off the peaks at the electrodes
         side = np.linspace(-EDGE, EDGE, n_pixels)
         x, y = np.meshgrid(side, -side)  # row 0 is the front
-        self.inside = np.hypot(x, y) <= EDGE
         grid = np.column_stack([x.ravel(), y.ravel()])
         # a constant beside the functions, so that equal values give a map of one value
         system = np.ones((len(apart) + 1, len(apart) + 1))
         system[:-1, :-1] = np.sqrt(apart**2 + flat2)
         system[-1, -1] = 0.0
         far = np.hypot(*(grid[:, None] - self.xy).transpose(2, 0, 1))
+        reach = max(REACH, 1.5 * float(np.median(nearest)))
+        near = far.min(axis=1).reshape(x.shape) <= reach
+        self.inside = near & (np.hypot(x, y) <= EDGE)
         basis = np.column_stack([np.sqrt(far**2 + flat2), np.ones(len(grid))])
         self.matrix: FloatArray = np.ascontiguousarray(np.linalg.solve(system.T, basis.T).T[:, :-1])
 
     def __call__(self, values: FloatArray) -> FloatArray:
-        """Map of shape (n_pixels, n_pixels), row 0 at the nose; NaN outside of the head."""
+        """Map of shape (n_pixels, n_pixels), row 0 at the nose; NaN where not `inside`."""
         n = len(self.inside)
         image: FloatArray = (self.matrix @ values).reshape(n, n)
         image[~self.inside] = np.nan

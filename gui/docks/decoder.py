@@ -79,6 +79,9 @@ class DecoderDock(Dock):
         self._limit.setPen(pen(theme.text, dashed=True))
         self._abstained.setSymbolPen(pen(theme.warning))
         self._abstained.setSymbolBrush(QColor(theme.warning))
+        if self._kept:
+            self._show_newest(self._kept[-1])
+            self._show_history()
 
     def refresh(self) -> None:
         """Take over new decisions."""
@@ -162,6 +165,14 @@ def _abstentions(status: dict[str, Any] | None) -> str:
     return f"abstained {told['abstentions']} of {told['decisions']} times ({reasons})"
 
 
+def _short(labels: list[str]) -> list[str]:
+    """Labels without the unit that all of them have."""
+    unit = {label.rpartition(" ")[2] for label in labels if " " in label}
+    if len(unit) == 1 and all(" " in label for label in labels):
+        return [label.rpartition(" ")[0] for label in labels]
+    return labels
+
+
 class Bars(QWidget):
     """Probability of each class, in the classes' order, and the threshold."""
 
@@ -195,18 +206,18 @@ class Bars(QWidget):
         font = QFont(painter.font())
         font.setPixelSize(11)
         painter.setFont(font)
-        names = list(self._proba)
+        names = _short(list(self._proba))
         step = (self.width() - 8) / len(names)
         widest = max(painter.fontMetrics().horizontalAdvance(name) for name in names)
         named, upright = widest + 4 <= step, step >= 14
-        foot = 18.0 if named else min(widest + 8.0, 0.4 * self.height()) if upright else 4.0
+        foot = 18.0 if named else min(widest + 8.0, 0.5 * self.height()) if upright else 4.0
         box = QRectF(4, 6, self.width() - 8, self.height() - foot - 8)
-        for k, (name, p) in enumerate(self._proba.items()):
+        for k, (name, (label, p)) in enumerate(zip(names, self._proba.items(), strict=True)):
             height = max(1.0, box.height() * min(1.0, p))
             bar = QRectF(
                 box.left() + k * step + 1, box.bottom() - height, max(1.0, step - 2), height
             )
-            chosen = name == self._label
+            chosen = label == self._label
             painter.fillRect(bar, QColor(theme.accent if chosen else theme.muted))
             painter.setPen(QColor(theme.text if chosen else theme.muted))
             if named:

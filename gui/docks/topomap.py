@@ -163,9 +163,10 @@ class Head(QWidget):
         step = np.nan_to_num(np.clip(scaled, 0, 1) * 255).astype(np.uint8)
         pixels = np.empty((*grid.shape, 4), np.uint8)
         pixels[..., :3] = self._table[step]
-        pixels[..., 3] = 255
+        pixels[..., 3] = np.where(self._map.inside, 255, 0)
+        pixels[~self._map.inside] = 0  # premultiplied
         side = len(grid)
-        image = QImage(pixels.data, side, side, 4 * side, QImage.Format.Format_RGB32)
+        image = QImage(pixels.data, side, side, 4 * side, QImage.Format.Format_ARGB32_Premultiplied)
         self._image = image.copy()  # its own memory
         self.update()
 
@@ -212,10 +213,11 @@ class Head(QWidget):
     def _paint_electrodes(self, painter: QPainter, centre: QPointF, radius: float) -> None:
         assert self._map is not None
         font = QFont(painter.font())
-        font.setPixelSize(max(8, round(radius / 11)))
+        font.setPixelSize(max(8, min(12, round(radius / 11))))
         painter.setFont(font)
-        n = len(self._names)
-        named = (radius > 70 and n <= 32) or radius > 160
+        apart = np.hypot(*(self._map.xy[:, None] - self._map.xy).transpose(2, 0, 1))
+        nearest = float(np.median((apart + 9 * np.eye(len(apart))).min(axis=1)))
+        named = nearest * radius > 2.0 * font.pixelSize()
         for name, (x, y) in zip(self._names, self._map.xy.tolist(), strict=True):
             far = max(1.0, float(np.hypot(x, y)) / (EDGE - 0.04))  # below the circle: on its edge
             at = QPointF(centre.x() + x / far * radius, centre.y() - y / far * radius)

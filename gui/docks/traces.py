@@ -61,7 +61,7 @@ class TracesDock(Dock):
         self.trouble.setObjectName("error")
         self._seq = -1
         self._status: dict[str, Any] | None = None
-        self._generation = -1
+        self._generation = 0  # before the first stream
 
         self.span = _choice([f"{s} s" for s in SPANS_S], "10 s", "Time span on screen")
         self.scale = _choice([f"{s} µV" for s in SCALES_UV], "100 µV", "Height of a channel's lane")
@@ -256,14 +256,14 @@ class TracesDock(Dock):
         if self._status is None:
             return
         newest = self._status["markers"].get("newest", [])
-        self.canvas.markers = [Note(m["onset"], m["value"], self.theme.text) for m in newest]
+        self.canvas.markers = [Note(m["onset"], m["value"], self.theme.muted) for m in newest]
 
 
 def _note(decision: dict[str, Any], labels: list[str], theme: Theme) -> Note:
     label = decision["label"]
     if label is None:
         reasons = ", ".join(decision["quality"]["reasons"]) or "not sure enough"
-        return Note(decision["last"], reasons, theme.muted, given=False)
+        return Note(decision["last"], f"– {reasons}", theme.muted, given=False)
     place = labels.index(label) if label in labels else 0
     return Note(decision["last"], label, theme.cycle[place % len(theme.cycle)])
 

@@ -28,7 +28,7 @@ from gui.traces.view import TraceView
 
 __all__ = ["Canvas", "Note"]
 
-_TOP, _BOTTOM, _RIGHT = 20, 38, 8
+_TOP, _BOTTOM, _RIGHT = 32, 38, 8
 #: Grid lines may lie so far apart, seconds; the first with enough room is taken.
 _STEPS_S = (0.1, 0.2, 0.5, 1, 2, 5, 10, 30)
 
@@ -257,15 +257,16 @@ class Canvas(QWidget):
                 yield x, note
 
     def _paint_markers(self, painter: QPainter, plot: QRect) -> None:
-        """A line across the traces, its text above them where there is room."""
-        metrics, free = QFontMetrics(self._small), float(plot.left())
+        """A line across the traces, its text above them, in the first row with room for it."""
+        metrics, free = QFontMetrics(self._small), [float(plot.left())] * 2
         for x, note in self._visible(self.markers, plot):
+            row = next((row for row in (0, 1) if x >= free[row]), None)
             painter.setPen(QPen(QColor(note.colour), 1, Qt.PenStyle.DashLine))
             painter.drawLine(QPointF(x, plot.top() - 4), QPointF(x, plot.bottom()))
-            if x >= free:
+            if row is not None:
                 painter.setPen(QColor(self._theme.text))
-                painter.drawText(QPointF(x + 2, plot.top() - 6), note.text)
-                free = x + metrics.horizontalAdvance(note.text) + 8
+                painter.drawText(QPointF(x + 2, plot.top() - 6 - 12 * row), note.text)
+                free[row] = x + metrics.horizontalAdvance(note.text) + 8
 
     def _paint_decisions(self, painter: QPainter, plot: QRect) -> None:
         """A tick below the traces for each, hollow where none was given; text where it changes."""

@@ -16,6 +16,7 @@ from bci.errors import BciError
 
 __all__ = ["Template", "find_templates", "simulated_paradigm", "with_source"]
 
+_SPELLING = {"ssvep": "SSVEP", "lsl": "LSL", "brainflow": "BrainFlow"}
 #: Where the examples lie: in the folder of the user, then beside this package.
 FOLDERS = (Path("configs"), Path(__file__).parents[1] / "configs")
 
@@ -30,8 +31,9 @@ class Template:
 
     @property
     def name(self) -> str:
-        """Name of the file, as words."""
-        return self.path.stem.replace("_", " ")
+        """Name of the file, as a person writes it."""
+        words = [_SPELLING.get(word, word) for word in self.path.stem.split("_")]
+        return " ".join([words[0][:1].upper() + words[0][1:], *words[1:]])
 
 
 def find_templates(folders: Iterable[Path] = FOLDERS) -> list[Template]:

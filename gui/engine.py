@@ -8,7 +8,8 @@ import socket
 import sys
 from collections import deque
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from shutil import rmtree
+from tempfile import mkdtemp
 
 from PySide6.QtCore import QObject, QProcess, QProcessEnvironment, Signal
 
@@ -34,7 +35,7 @@ class EngineProcess(QObject):
         Its `api` section is replaced: this computer alone, a free port, a new token.
     folder : path or None
         Where ``session.yaml`` is written, readable by its owner only, since the
-        token is in it; None: a folder that goes with this object.
+        token is in it; None: a temporary one that goes when the engine has ended.
 
     Attributes
     ----------
@@ -53,8 +54,8 @@ class EngineProcess(QObject):
 
     def __init__(self, config: Config, folder: Path | None = None) -> None:
         super().__init__()
-        self._temporary = None if folder else TemporaryDirectory(prefix="bci-engine-")
-        self.folder = folder or Path(self._temporary.name if self._temporary else "")
+        self._temporary = folder is None
+        self.folder = folder or Path(mkdtemp(prefix="bci-engine-"))
         port, self.token = _free_port(), secrets.token_urlsafe(24)
         self.url = f"http://127.0.0.1:{port}"
         self.config = config.model_copy(update={"api": Api(port=port, token=self.token)})
@@ -97,7 +98,7 @@ class EngineProcess(QObject):
         if self.running:
             return
         self.exit_code = None
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self.folder.mkdir(0o700, parents=True, exist_ok=True)
         path = self.folder / "session.yaml"
         _write_private(path, dump(self.config))
         self._process.start(sys.executable, ["-m", "bci.cli", "run", str(path)])
@@ -127,13 +128,18 @@ class EngineProcess(QObject):
             self._keep([self._partial])
             self._partial = b""
         self.exit_code = -code if status is QProcess.ExitStatus.CrashExit else code
-        self.ended.emit()
+        self._end()
 
     def _fail(self, error: QProcess.ProcessError) -> None:
         if error is QProcess.ProcessError.FailedToStart:
             self._keep([f"bci: the engine does not start: {self._process.errorString()}".encode()])
             self.exit_code = 1
-            self.ended.emit()
+            self._end()
+
+    def _end(self) -> None:
+        if self._temporary:
+            rmtree(self.folder, ignore_errors=True)
+        self.ended.emit()
 
 
 def _environment() -> QProcessEnvironment:

@@ -20,7 +20,7 @@ def test_all_examples_are_found_and_say_what_they_are():
     for template in TEMPLATES.values():
         assert len(template.about) > 20
         assert "Run it" not in template.about
-    assert TEMPLATES["ssvep_lsl"].name == "ssvep lsl"
+    assert TEMPLATES["ssvep_lsl"].name == "SSVEP LSL"
 
 
 def test_a_folder_of_the_user_comes_first_and_what_is_no_session_is_left_out(tmp_path):

@@ -33,6 +33,8 @@ __all__ = ["TopomapDock"]
 
 #: Where the stream itself names no positions, labels are looked up here.
 MONTAGE = "standard_1005"
+#: Of a side of the map; the screen smooths between them.
+N_PIXELS = 120
 
 
 class TopomapDock(Dock):
@@ -76,14 +78,14 @@ class TopomapDock(Dock):
 
     def refresh(self) -> None:
         """Add the segments that are complete."""
+        described = self.link.samples.info
+        if described is None or not self._known(described):
+            return
         read = self._reading.next()
         if read is None:
             return
         info, data, anew = read
         if anew or self._spectrum is None:
-            self._spectrum = None
-            if not self._known(info):
-                return  # and look again when the table of electrodes has been read
             self._begin(info)
         assert self._spectrum is not None
         if self._columns and self._spectrum.push(data[:, self._columns]):
@@ -108,7 +110,9 @@ class TopomapDock(Dock):
         self._spectrum = RunningSpectrum(info.sfreq, max(1, len(places)), n_segments=3)
         self.trouble.clear()
         try:
-            self.head.place(HeadMap(list(places.values())), [info.ch_names[i] for i in places])
+            self.head.place(
+                HeadMap(list(places.values()), N_PIXELS), [info.ch_names[i] for i in places]
+            )
             self._columns = list(places)
         except ValueError as error:
             self._columns = []
@@ -216,7 +220,7 @@ class Head(QWidget):
         font.setPixelSize(max(8, min(12, round(radius / 11))))
         painter.setFont(font)
         apart = np.hypot(*(self._map.xy[:, None] - self._map.xy).transpose(2, 0, 1))
-        nearest = float(np.median((apart + 9 * np.eye(len(apart))).min(axis=1)))
+        nearest = float(np.quantile((apart + 9 * np.eye(len(apart))).min(axis=1), 0.25))
         named = nearest * radius > 2.0 * font.pixelSize()
         for name, (x, y) in zip(self._names, self._map.xy.tolist(), strict=True):
             far = max(1.0, float(np.hypot(x, y)) / (EDGE - 0.04))  # below the circle: on its edge

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from threading import Thread
 
 import yaml
 from PySide6.QtCore import QSettings, Qt, Signal
@@ -63,6 +64,7 @@ class StartPage(QWidget):
     def __init__(self, settings: QSettings) -> None:
         super().__init__()
         self._settings = settings
+        self._running = False
         self.given = GivenForm()
         self.forms: list[SourceForm] = [
             SimulatedForm(), LSLForm(), BoardForm(), RecordingForm(), self.given,
@@ -70,7 +72,7 @@ class StartPage(QWidget):
         self.kinds = QButtonGroup(self)
         self.stack = QStackedWidget()
         self.templates = QListWidget()
-        self.about = QLabel()
+        self.about = QLabel("Reading the examples …")
         self.participant = QLineEdit("P001")
         self.session = QSpinBox()
         self.record = QCheckBox("Record to the folder")
@@ -82,8 +84,12 @@ class StartPage(QWidget):
         self.url = QLineEdit()
         self.token = QLineEdit()
         self._lay_out()
-        self.load_templates(find_templates())
-        self._show_last()
+        self._found: list[Template] | None = None
+        self.go.setEnabled(False)
+        self.again.hide()
+        # it imports every decoder, which takes seconds, and the window is there meanwhile
+        self._reader = Thread(target=self._read_templates, name="templates", daemon=True)
+        self._reader.start()
 
     # --- layout --------------------------------------------------------------------------------
 
@@ -193,37 +199,45 @@ class StartPage(QWidget):
 
     # --- what is there -------------------------------------------------------------------------
 
+    def _read_templates(self) -> None:
+        self._found = find_templates()
+
     def load_templates(self, templates: list[Template]) -> None:
         """Offer these."""
-        self.templates.clear()
         for template in templates:
             self.add_template(template)
-            if template.path.name == FIRST:
+            if template.path.name == FIRST and self.templates.currentItem() is None:
                 self.templates.setCurrentRow(self.templates.count() - 1)
-        if self.templates.currentItem() is None and templates:
+        if self.templates.currentItem() is None:
             self.templates.setCurrentRow(0)
         if not templates:
             self.about.setText("No example is found; open a session's settings below.")
+        self.go.setEnabled(not self._running)
+        self._show_last()
 
     def add_template(self, template: Template) -> None:
         """Offer one more."""
-        name = template.name[0].upper() + template.name[1:]
-        item = QListWidgetItem(f"{name}\n{template.about}")
+        item = QListWidgetItem(f"{template.name}\n{template.about}")
         item.setToolTip(str(template.path))
         item.setData(Qt.ItemDataRole.UserRole, template)
         self.templates.addItem(item)
 
     def refresh(self, link: EngineLink | None) -> None:
-        """Let the form that is shown take over what it found."""
+        """Take over what was found meanwhile."""
+        found, self._found = self._found, None
+        if found is not None:
+            self.load_templates(found)
         self.forms[self.stack.currentIndex()].refresh()
 
     def close_down(self) -> None:
-        """Stop looking for streams."""
+        """Stop looking for examples and streams."""
+        self._reader.join(30.0)
         for form in self.forms:
             form.close_down()
 
     def set_running(self, running: bool) -> None:
         """One session at a time: while it runs, none can be started here."""
+        self._running = running
         for button in (self.go, self.again, self.attach):
             button.setEnabled(not running)
         self.go.setText("A session is running" if running else "Start")

@@ -175,7 +175,8 @@ class TraceView:
         info = self._store.info
         span = 0.0 if info is None else self.span_s * info.sfreq
         stop = self._store.position if not self.frozen else ceil(self.edge) + 2
-        return floor(self.edge - span) - 2, stop
+        column = span / max(1, self._size[0])  # the left one is only partly on screen
+        return floor(self.edge - span - column) - 2, stop
 
     def _filtered(self, start: int, stop: int) -> tuple[int, FloatArray]:
         """Samples for the eye, of the channels that are shown; the filter stays as they left it."""

@@ -1,14 +1,9 @@
 """The link to a real engine: what it reads and sends, and what it says when the engine dies."""
 
-import os
-import signal
-
 import numpy as np
 import pytest
 
-from bci import config
 from bci.types import StreamInfo
-from gui.engine import EngineProcess
 from gui.link import Answer, EngineLink
 from gui.stores import DecisionStore, SampleStore
 
@@ -78,37 +73,6 @@ def test_requests_beyond_the_bound_are_refused_at_once(monkeypatch):
         link.post("/v1/markers", {"value": "x"}, answers.append)
     link.poll()
     assert answers == [Answer(False, error="2 requests wait already")] * 2
-
-
-def test_a_killed_engine_is_lost_and_comes_back(engine, link, qtbot):
-    assert (engine.folder / "session.yaml").stat().st_mode & 0o777 == 0o600
-    qtbot.waitUntil(lambda: link.decisions.last_seq >= 3, timeout=10_000)
-    session, generation = link.status["session"], link.samples.generation
-    with qtbot.waitSignal(engine.ended, timeout=10_000):
-        os.kill(engine.pid, signal.SIGKILL)
-    assert engine.exit_code == -signal.SIGKILL
-    assert "killed" in engine.error
-    qtbot.waitUntil(lambda: link.state == "lost", timeout=10_000)
-    qtbot.waitUntil(lambda: "no engine answers" in link.reason, timeout=10_000)
-    engine.start()
-    assert (engine.error, engine.exit_code) == ("", None)
-    qtbot.waitUntil(lambda: link.state == "live", timeout=30_000)
-    qtbot.waitUntil(lambda: link.decisions.last_seq >= 0, timeout=10_000)
-    assert link.status["session"] != session
-    assert link.samples.generation == generation + 1
-    assert link.decisions.since(-1)[0]["seq"] == 0
-
-
-def test_an_engine_ends_when_asked_and_says_why_when_not(tmp_path, monkeypatch, qtbot):
-    monkeypatch.chdir(tmp_path)
-    missing = config.loads("source: {kind: replay, path: nowhere.xdf}")
-    engine = EngineProcess(missing, tmp_path / "private")
-    with qtbot.waitSignal(engine.ended, timeout=30_000):
-        engine.start()
-    assert (engine.running, engine.exit_code) == (False, 1)
-    assert "nowhere.xdf" in engine.error
-    assert not engine.error.startswith("bci:")
-    engine.stop()  # harmless
 
 
 # --- the stores alone ---------------------------------------------------------------------------

@@ -89,7 +89,10 @@ def test_a_killed_engine_is_told_and_starts_again_on_a_click(
     window.start_page.start_requested.emit(kept)
     engine, link = window.engine, window.link
     assert link.state == "connecting"
-    qtbot.waitUntil(lambda: link.samples.position >= 500, timeout=60_000)
+    qtbot.waitUntil(
+        lambda: (link.status or {}).get("recording", {}).get("n_recorded", 0) >= 500,
+        timeout=60_000,
+    )
     assert not window._banner_bar.isVisible()
     assert "● recording" in window._state.text()
     assert (engine.folder / "session.yaml").stat().st_mode & 0o777 == 0o600

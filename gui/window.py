@@ -275,9 +275,6 @@ class MainWindow(QMainWindow):
         self._show_trouble(self._trouble())
 
     def _build_docks(self, link: EngineLink) -> None:
-        for dock in self.docks.values():
-            self.removeDockWidget(dock)
-            dock.deleteLater()
         self.docks = {cls.title: cls(link, self.theme) for cls in DOCKS}
         self._due = dict.fromkeys(self.docks, 0.0)
         self._panels.clear()
@@ -333,6 +330,7 @@ class MainWindow(QMainWindow):
         if link is not None:
             link.close()
         for dock in self.docks.values():
+            dock.close_down()
             self.removeDockWidget(dock)
             dock.deleteLater()
         self.docks = {}

@@ -45,6 +45,9 @@ class Dock(QDockWidget):
         """Take on the colours of `theme`."""
         self.theme = theme
 
+    def close_down(self) -> None:
+        """Let go of what outlives a widget, such as a thread; the session is over."""
+
     def set_content(self, content: QWidget) -> None:
         """Fill the panel."""
         self.setWidget(content)

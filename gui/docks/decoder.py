@@ -23,6 +23,8 @@ SHOWN_S = 30.0
 KEPT = 1200
 #: Classes drawn over time: those that were most probable at some time.
 N_CURVES = 6
+#: So many decisions are dots on their curve; more are a line only, which is quicker to draw.
+N_DOTTED = 40
 
 
 def threshold(status: dict[str, Any] | None) -> float | None:
@@ -39,7 +41,7 @@ class DecoderDock(Dock):
     """The newest decision in words, all classes as bars, the leading ones over time."""
 
     title = "Decoder"
-    period_s = 0.1
+    period_s = 0.2
 
     def __init__(self, link: EngineLink, theme: Theme) -> None:
         super().__init__(link, theme)
@@ -139,11 +141,11 @@ class DecoderDock(Dock):
             column = order[place]
             colour = cycle[column % len(cycle)]
             curve.setPen(pen(colour))
-            curve.setSymbol("o")
-            curve.setSymbolSize(3)
-            curve.setSymbolPen(None)
-            curve.setSymbolBrush(QColor(colour))
-            curve.setData(t, table[:, column])
+            if len(t) <= N_DOTTED:
+                dots = {"symbol": "o", "symbolSize": 3, "symbolPen": None, "symbolBrush": colour}
+            else:
+                dots = {"symbol": None}
+            curve.setData(t, table[:, column], **dots)
             words.append(f"<span style='color:{colour}'>●</span> {labels[column]}")
         self.legend.setText("&nbsp;&nbsp; ".join(words))
         abstained = np.array([d["label"] is None for d in kept])

@@ -33,6 +33,7 @@ class LatencyDock(Dock):
         #: Frames of this window: number a second and 99th percentile of their time, ms.
         self.frames: tuple[float, float] | None = None
         self.plot = Plot(theme, "decision", "ms")
+        self.plot.setXRange(-SHOWN, 0, padding=0)
         self._line = self.plot.plot()
         self._p99 = self.plot.addLine(y=-1)
         self.values: dict[str, QLabel] = {}

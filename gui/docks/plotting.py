@@ -35,7 +35,6 @@ class Plot(pg.PlotWidget):  # type: ignore[misc]
             axis.setPen(QColor(theme.grid))
             axis.setTextPen(QColor(theme.muted))
             axis.setLabel(text, color=theme.muted)
-        self.showGrid(x=True, y=True, alpha=0.25)
 
 
 def pen(colour: str, width: float = 1.0, dashed: bool = False) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 from PySide6.QtCore import Qt, Signal
@@ -24,7 +25,7 @@ from gui.docks import Dock
 from gui.link import EngineLink
 from gui.theme import Theme
 
-__all__ = ["QualityDock"]
+__all__ = ["REMEDIES", "QualityDock", "judged"]
 
 #: Seconds of signal that a judgement rests on.
 JUDGED_S = 4.0
@@ -61,6 +62,8 @@ class QualityDock(Dock):
         self.table = QTableWidget(0, 5)
         self.table.setHorizontalHeaderLabels(["Channel", "", "What is wrong", "SD µV", "line"])
         self._rows: list[list[QTableWidgetItem]] = []
+        self._judge = ThreadPoolExecutor(1, "signal-quality")
+        self._judging: Future[list[ChannelQuality]] | None = None
         self.table.verticalHeader().hide()
         self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.table.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
@@ -88,20 +91,27 @@ class QualityDock(Dock):
     def use(self, theme: Theme) -> None:
         """Take on the colours of `theme`."""
         super().use(theme)
-        self._show()
+        self._show(anew=True)
+
+    def close_down(self) -> None:
+        """End the thread."""
+        self._judge.shutdown(wait=True, cancel_futures=True)
 
     def refresh(self) -> None:
-        """Judge the newest seconds."""
-        info = self.link.samples.info
-        if info is None:
-            return
-        _, data = self.link.samples.latest(round(JUDGED_S * info.sfreq))
-        eeg = [i for i, kind in enumerate(info.ch_types) if kind == "eeg"]
-        if len(data) < 0.5 * JUDGED_S * info.sfreq or not eeg:
-            return
+        """Take over what was found, and judge the newest seconds."""
+        if self._judging is not None:
+            if not self._judging.done():
+                return
+            self._take(self._judging.result())
+            self._judging = None
+        # in a thread: with 64 channels it takes longer than a frame may
         hz = 60.0 if self.line.currentIndex() else 50.0
-        self.found = assess(data[:, eeg], info.sfreq, [info.ch_names[i] for i in eeg], hz)
-        self._add_what_the_engine_knows()
+        self._judging = self._judge.submit(judged, self.link, hz)
+
+    def _take(self, found: list[ChannelQuality]) -> None:
+        if not found:
+            return
+        self.found = found
         bads = frozenset(q.name for q in self.found if not q.ok)
         if bads != self.bads:
             self.bads = bads
@@ -109,17 +119,7 @@ class QualityDock(Dock):
         if self.isVisible():
             self._show()
 
-    def _add_what_the_engine_knows(self) -> None:
-        newest = self.link.decisions.since(self.link.decisions.last_seq - 1)
-        excluded = set(newest[-1]["quality"]["bads"]) if newest else set()
-        self.found = [
-            ChannelQuality(q.name, ("excluded",), q.sd_uv, q.line_share, q.drift_uv_s)
-            if q.ok and q.name in excluded
-            else q
-            for q in self.found
-        ]
-
-    def _show(self) -> None:
+    def _show(self, anew: bool = False) -> None:
         if not self.found:
             return
         good = sum(q.ok for q in self.found)
@@ -140,6 +140,8 @@ class QualityDock(Dock):
             )
             colour = QColor(self.theme.ok if q.ok else self.theme.bad)
             for column, (item, text) in enumerate(zip(items, texts, strict=True)):
+                if item.text() == text and not anew:
+                    continue
                 item.setText(text)
                 item.setForeground(colour if column in (1, 2) else QColor(self.theme.text))
                 item.setToolTip("; ".join(REMEDIES[reason] for reason in q.reasons))
@@ -147,6 +149,25 @@ class QualityDock(Dock):
                     item.setTextAlignment(
                         Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
                     )
+
+
+def judged(link: EngineLink, line_hz: float) -> list[ChannelQuality]:
+    """Judge the EEG channels by the newest seconds; empty while there are too few."""
+    info = link.samples.info
+    if info is None:
+        return []
+    _, data = link.samples.latest(round(JUDGED_S * info.sfreq))
+    eeg = [i for i, kind in enumerate(info.ch_types) if kind == "eeg"]
+    if len(data) < 0.5 * JUDGED_S * info.sfreq or not eeg:
+        return []
+    newest = link.decisions.since(link.decisions.last_seq - 1)
+    excluded = set(newest[-1]["quality"]["bads"]) if newest else set()
+    return [
+        ChannelQuality(q.name, ("excluded",), q.sd_uv, q.line_share, q.drift_uv_s)
+        if q.ok and q.name in excluded
+        else q
+        for q in assess(data[:, eeg], info.sfreq, [info.ch_names[i] for i in eeg], line_hz)
+    ]
 
 
 def _number(value: float) -> str:

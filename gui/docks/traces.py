@@ -256,7 +256,8 @@ class TracesDock(Dock):
         if self._status is None:
             return
         newest = self._status["markers"].get("newest", [])
-        self.canvas.markers = [Note(m["onset"], m["value"], self.theme.muted) for m in newest]
+        notes = [Note(m["onset"], m["value"], self.theme.muted) for m in newest]
+        self.canvas.markers = sorted(notes, key=lambda note: note.sample)
 
 
 def _note(decision: dict[str, Any], labels: list[str], theme: Theme) -> Note:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
 from math import ceil, floor
 from typing import NamedTuple
 
@@ -64,6 +65,8 @@ class Canvas(QWidget):
         self._theme = theme
         self._labels: QPixmap | None = None
         self._labels_of: tuple[object, ...] = ()
+        self._plot = QRect()
+        self._plot_of: tuple[object, ...] = ()
         self._small = QFont(self.font())
         self._small.setPointSizeF(8.0)
         self.setMinimumSize(320, 160)
@@ -87,22 +90,18 @@ class Canvas(QWidget):
 
     # --- geometry ------------------------------------------------------------------------------
 
-    @property
-    def _left(self) -> int:
-        info = self.view.info
-        names = [] if info is None else [info.ch_names[c] for c in self.view.channels]
-        metrics = QFontMetrics(self._small)
-        return max([58, *(metrics.horizontalAdvance(name) + 14 for name in names)])
-
-    def _plot(self) -> QRect:
-        left = self._left
-        return QRect(
-            left, _TOP, max(1, self.width() - left - _RIGHT), max(1, self.height() - _TOP - _BOTTOM)
-        )
-
     def _fit(self) -> None:
-        plot, ratio = self._plot(), self.devicePixelRatioF()
-        self.view.resize(round(plot.width() * ratio), round(plot.height() * ratio))
+        """Place the plot beside the widest label, and give the image its size."""
+        view, size = self.view, self.size()
+        if self._plot_of != (view.info, view.channels, size):
+            self._plot_of = (view.info, view.channels, size)
+            names = [] if view.info is None else [view.info.ch_names[c] for c in view.channels]
+            metrics = QFontMetrics(self._small)
+            left = max([58, *(metrics.horizontalAdvance(name) + 14 for name in names)])
+            width, height = size.width() - left - _RIGHT, size.height() - _TOP - _BOTTOM
+            self._plot = QRect(left, _TOP, max(1, width), max(1, height))
+        ratio = self.devicePixelRatioF()
+        view.resize(round(self._plot.width() * ratio), round(self._plot.height() * ratio))
 
     def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 (Qt's name)
         """Keep the image as large as the plot."""
@@ -137,7 +136,7 @@ class Canvas(QWidget):
     def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802
         """Copy the image; draw the rest over it."""
         painter = QPainter(self)
-        theme, plot = self._theme, self._plot()
+        theme, plot = self._theme, self._plot
         painter.fillRect(self.rect(), QColor(theme.ground))
         raster = self.view.raster
         if raster is None or self.view.info is None:
@@ -173,8 +172,8 @@ class Canvas(QWidget):
 
     def _x(self, index: float) -> float:
         """Where a sample lies, in the widget's coordinates."""
-        plot, view = self._plot(), self.view
-        return plot.right() - (view.edge - index) / view.width / self.devicePixelRatioF()
+        view = self.view
+        return self._plot.right() - (view.edge - index) / view.width / self.devicePixelRatioF()
 
     def _paint_time(self, painter: QPainter, plot: QRect) -> None:
         view, theme = self.view, self._theme
@@ -250,11 +249,13 @@ class Canvas(QWidget):
         for y in (plot.bottom() - bar, plot.bottom()):
             painter.drawLine(QPointF(x - 2, y), QPointF(x + 2, y))
 
-    def _visible(self, notes: Iterable[Note], plot: QRect) -> Iterable[tuple[float, Note]]:
-        for note in notes:
-            x = self._x(note.sample)
-            if plot.left() <= x <= plot.right() + 1:
-                yield x, note
+    def _visible(self, notes: list[Note], plot: QRect) -> Iterator[tuple[float, Note]]:
+        view = self.view
+        edge = floor(view.edge)
+        left = edge - floor(plot.width() * self.devicePixelRatioF() * view.width)
+        first = bisect_left(notes, left, key=lambda note: note.sample)
+        for note in notes[first : bisect_right(notes, edge, key=lambda note: note.sample)]:
+            yield self._x(note.sample), note
 
     def _paint_markers(self, painter: QPainter, plot: QRect) -> None:
         """A line across the traces, its text above them, in the first row with room for it."""

@@ -117,13 +117,14 @@ def test_quality_names_reasons_and_tells_who_is_bad(fed, show, qtbot):
     data[:, 2] = 7.0
     link.feed(data)
     link.decide("a", {"a": 1.0}, bads=("C4",))
-    dock.refresh()
+    qtbot.waitUntil(lambda: dock.refresh() or bool(told), timeout=10_000)
     assert told == [frozenset({"Pz", "C4"})]
     assert dock.summary.text() == "6 of 8 channels are good"
     assert dock.table.item(2, 2).text() == "flat"
     assert dock.table.item(4, 2).text() == "excluded"
     assert "electrode" in dock.table.item(2, 2).toolTip()
-    dock.refresh()
+    found = dock.found
+    qtbot.waitUntil(lambda: dock.refresh() or dock.found is not found, timeout=10_000)
     assert len(told) == 1
 
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import os
 import threading
 import uuid
 from collections import deque
@@ -424,6 +425,7 @@ class Session:
         return {
             "version": __version__,
             "session": self._id,
+            "pid": os.getpid(),
             "clock": now(),
             "source": {
                 "kind": self.config.source.kind,

@@ -7,6 +7,7 @@ else draws.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import QByteArray, QSettings, Qt, QTimer
@@ -40,6 +41,7 @@ from gui.docks.topomap import TopomapDock
 from gui.docks.traces import TracesDock
 from gui.engine import EngineProcess
 from gui.frames import FrameTimes
+from gui.left_behind import LeftBehind, find
 from gui.link import Answer, EngineLink
 from gui.pages.start import StartPage
 from gui.status import Trouble, describe, trouble
@@ -95,6 +97,7 @@ class MainWindow(QMainWindow):
         self._opened_at = 0.0
         self._status_due = 0.0
         self._paused = False
+        self._left: LeftBehind | None = None
         self.setWindowTitle("Neuroloop")
         self.setDockNestingEnabled(True)
         self.setTabPosition(Qt.DockWidgetArea.AllDockWidgetAreas, QTabWidget.TabPosition.North)
@@ -103,6 +106,8 @@ class MainWindow(QMainWindow):
         self.start_page = StartPage(settings)
         self.start_page.start_requested.connect(self.start_session)
         self.start_page.attach_requested.connect(self.attach)
+        self.start_page.return_requested.connect(self._return_to_left_behind)
+        self.start_page.end_requested.connect(self._end_left_behind)
         self._tabs = QActionGroup(self)
         self._build_bars()
         self.add_page(StartPage.title, self.start_page)
@@ -115,6 +120,7 @@ class MainWindow(QMainWindow):
         self.page = StartPage.title
         self.show_page(StartPage.title)
         self.use(self.theme)
+        self._find_left_behind()
         self._timer = QTimer(self)
         self._timer.setTimerType(Qt.TimerType.PreciseTimer)
         self._timer.timeout.connect(self.refresh)
@@ -291,12 +297,36 @@ class MainWindow(QMainWindow):
         """Start an engine and watch it."""
         engine = EngineProcess(config)
         engine.ended.connect(self._engine_ended)
+        self.settings.setValue("running", str(engine.folder))
+        self.settings.sync()  # for the start after a crash
         self._open(EngineLink(engine.url, engine.token), engine)
         engine.start()
 
     def attach(self, url: str, token: str) -> None:
         """Watch an engine that runs already; it goes on when this window closes."""
         self._open(EngineLink(url, token or None), None)
+
+    def _find_left_behind(self) -> None:
+        """Offer the session of an application that has died, if it is still running."""
+        folder = self.settings.value("running")
+        self._left = find(Path(str(folder))) if folder else None
+        self.start_page.show_left_behind(self._left is not None)
+        if self._left is None:
+            self.settings.remove("running")
+
+    def _return_to_left_behind(self) -> None:
+        left = self._left
+        if left is not None:
+            self.attach(left.url, left.token)
+            self._left = left
+            self.stop.setText("Stop session")
+
+    def _end_left_behind(self) -> None:
+        left, self._left = self._left, None
+        if left is not None:
+            left.stop()
+            self.settings.remove("running")
+        self.start_page.show_left_behind(False)
 
     def _open(self, link: EngineLink, engine: EngineProcess | None) -> None:
         self._close_session()
@@ -327,6 +357,9 @@ class MainWindow(QMainWindow):
         if engine is not None:
             engine.ended.disconnect(self._engine_ended)
             engine.stop()
+            self.settings.remove("running")
+        if link is not None and self._left is not None:
+            self._end_left_behind()
         if link is not None:
             link.close()
         for dock in self.docks.values():

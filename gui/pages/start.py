@@ -60,6 +60,9 @@ class StartPage(QWidget):
     start_requested = Signal(object)
     #: Attach to the engine at this address, with this token.
     attach_requested = Signal(str, str)
+    #: Watch the engine that an application has left behind; or end it.
+    return_requested = Signal()
+    end_requested = Signal()
 
     def __init__(self, settings: QSettings) -> None:
         super().__init__()
@@ -80,6 +83,10 @@ class StartPage(QWidget):
         self.error = QLabel()
         self.go = QPushButton("Start")
         self.again = QPushButton()
+        self.left_behind = QFrame()
+        self.left_behind.setObjectName("banner")
+        self._left_part()
+        self.left_behind.hide()
         self.attach = QPushButton("Attach")
         self.url = QLineEdit()
         self.token = QLineEdit()
@@ -132,8 +139,28 @@ class StartPage(QWidget):
         page.setContentsMargins(24, 16, 24, 16)
         page.setSpacing(12)
         page.addLayout(top)
+        page.addWidget(self.left_behind)
         page.addLayout(grid, 1)
         page.addLayout(bottom)
+
+    def _left_part(self) -> None:
+        text = QLabel(
+            "A session is still running: the application was closed without ending it. Nothing of "
+            "its recording is lost."
+        )
+        text.setWordWrap(True)
+        go_back, end = QPushButton("Return to it"), QPushButton("End it")
+        go_back.clicked.connect(self.return_requested)
+        end.clicked.connect(self.end_requested)
+        row = QHBoxLayout(self.left_behind)
+        row.addWidget(text, 1)
+        row.addWidget(go_back)
+        row.addWidget(end)
+
+    def show_left_behind(self, is_there: bool) -> None:
+        """Offer to return to a session that is still running; until then, none is started."""
+        self.left_behind.setVisible(is_there)
+        self.set_running(is_there)
 
     def _source_part(self) -> QVBoxLayout:
         row = QHBoxLayout()

@@ -11,6 +11,9 @@ from bci import config
 from bci.config import Recording
 from bci.recording.verify import verify
 from bci.sources.files import load_recording
+from gui.engine import EngineProcess
+from gui.left_behind import find
+from gui.link import EngineLink
 from gui.status import trouble
 from gui.theme import DARK, LIGHT
 from gui.window import LIVE, MainWindow
@@ -126,6 +129,42 @@ def test_a_killed_engine_is_told_and_starts_again_on_a_click(
     xdfs = sorted((tmp_path / "kept").rglob("*.xdf"))
     assert len(xdfs) == 2
     assert verify(xdfs[-1]).ok
+
+
+def test_an_engine_outlives_its_application_and_is_found_again(
+    window, settings, session_config, tmp_path, qtbot
+):
+    orphan = EngineProcess(session_config, tmp_path / "private")  # as of a window that has died
+    settings.setValue("running", str(orphan.folder))
+    orphan.start()
+    link = EngineLink(orphan.url, samples=False)
+    link.start()
+    qtbot.waitUntil(lambda: link.state == "live", timeout=60_000)
+    link.close()
+    again = MainWindow(settings)
+    qtbot.addWidget(again)
+    again.show()
+    page = again.start_page
+    assert page.left_behind.isVisible()
+    assert not page.go.isEnabled()
+    page.return_requested.emit()
+    qtbot.waitUntil(lambda: again.link.state == "live", timeout=30_000)
+    assert again.stop.text() == "Stop session"
+    with qtbot.waitSignal(orphan.ended, timeout=30_000):
+        again.stop.trigger()
+    assert orphan.exit_code == 0
+    assert not orphan.folder.exists()
+    assert not page.left_behind.isVisible()
+    assert settings.value("running") is None
+    again.close()
+
+
+def test_a_folder_without_its_engine_is_cleared_away(tmp_path, session_config):
+    gone = EngineProcess(session_config, tmp_path / "private")
+    gone.folder.mkdir()
+    (gone.folder / "session.yaml").write_text(config.dump(gone.config))
+    assert find(gone.folder) is None
+    assert not gone.folder.exists()
 
 
 def test_an_engine_that_never_ran_leads_back_with_its_reason(window, qtbot):

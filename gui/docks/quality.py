@@ -72,8 +72,11 @@ class QualityDock(Dock):
         self.table.verticalHeader().setDefaultSectionSize(22)
         header = self.table.horizontalHeader()
         header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
-        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        # sized once, with the rows: to fit each new text would cost many frames
+        header.setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
         header.setSectionResizeMode(2, QHeaderView.ResizeMode.Stretch)
+        for column, width in ((0, 76), (1, 28), (3, 64), (4, 56)):
+            header.resizeSection(column, width)
         bar = QHBoxLayout()
         bar.setContentsMargins(6, 4, 6, 0)
         bar.addWidget(self.summary, 1)
@@ -116,7 +119,7 @@ class QualityDock(Dock):
         if bads != self.bads:
             self.bads = bads
             self.bads_changed.emit(bads)
-        if self.isVisible():
+        if not self.visibleRegion().isEmpty():
             self._show()
 
     def _show(self, anew: bool = False) -> None:
@@ -130,6 +133,7 @@ class QualityDock(Dock):
             for row, items in enumerate(self._rows):
                 for column, item in enumerate(items):
                     self.table.setItem(row, column, item)
+        self.table.setUpdatesEnabled(False)
         for items, q in zip(self._rows, self.found, strict=True):
             texts = (
                 q.name,
@@ -149,6 +153,7 @@ class QualityDock(Dock):
                     item.setTextAlignment(
                         Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
                     )
+        self.table.setUpdatesEnabled(True)
 
 
 def judged(link: EngineLink, line_hz: float) -> list[ChannelQuality]:

@@ -6,9 +6,10 @@ where its samples come from is chosen beside it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from bci import config
 from bci.config import Config, MarkerSettings, SourceSettings
@@ -23,11 +24,35 @@ FOLDERS = (Path("configs"), Path(__file__).parents[1] / "configs")
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """An example configuration: its file, what its first lines say of it, its settings."""
+    """An example configuration.
+
+    Attributes
+    ----------
+    path : Path
+        Its file.
+    about : str
+        What its first lines say of it.
+    settings : mapping
+        The file's content, not checked: enough to be shown.
+    given : Config or None
+        The session, where it is known already.
+    """
 
     path: Path
     about: str
-    config: Config
+    settings: Mapping[str, Any]
+    given: Config | None = None
+
+    @property
+    def config(self) -> Config:
+        """The session; imports its decoder, which may take seconds the first time.
+
+        Raises
+        ------
+        ConfigError
+            The file does not describe a session.
+        """
+        return self.given or config.load(self.path)
 
     @property
     def name(self) -> str:
@@ -37,26 +62,28 @@ class Template:
 
 
 def find_templates(folders: Iterable[Path] = FOLDERS) -> list[Template]:
-    """Read every session in the folders, sorted by name; a file that is no session is left out."""
+    """Find the sessions in the folders, sorted by name; a file without a source is left out."""
     found: dict[str, Template] = {}
     for folder in folders:
         for path in sorted(folder.glob("*.yaml")):
             try:
-                session = config.load(path)
-            except BciError:
+                text = path.read_text(encoding="utf-8")
+                _, settings = config.parse_yaml(text, str(path))
+            except (OSError, UnicodeDecodeError, BciError):
                 continue
-            found.setdefault(path.name, Template(path, _about(path), session))
+            if isinstance(settings, dict) and "source" in settings:
+                found.setdefault(path.name, Template(path, _about(text), settings))
     return sorted(found.values(), key=lambda template: template.path.name)
 
 
-def _about(path: Path) -> str:
+def _about(text: str) -> str:
     """The sentences of the comment at the file's top; how it is run is left out."""
     words = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        text = line.removeprefix("#").strip()
-        if not line.startswith("#") or text.startswith(("Run it:", "Replay it:", "1. ")):
+    for line in text.splitlines():
+        said = line.removeprefix("#").strip()
+        if not line.startswith("#") or said.startswith(("Run it:", "Replay it:", "1. ")):
             break
-        words.append(text)
+        words.append(said)
     return " ".join(words)
 
 

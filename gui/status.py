@@ -12,6 +12,8 @@ __all__ = ["Trouble", "describe", "trouble"]
 
 #: A start takes so long at most, seconds; then it is said that it takes long.
 STARTING_S = 20.0
+#: As much for an engine that runs already.
+ATTACHING_S = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,7 @@ def trouble(link: EngineLink, engine: EngineProcess | None, seconds: float) -> T
     if link.state == "lost":
         return Trouble(f"The engine is lost: {link.reason}. Trying again …")
     if link.state == "connecting":
-        if engine is None or seconds > STARTING_S:
+        if seconds > (ATTACHING_S if engine is None else STARTING_S):
             return Trouble(f"Connecting: {link.reason}. Trying again …")
         return None
     return _trouble_of(link.status or {})
@@ -75,7 +77,7 @@ def _is_recorded(link: EngineLink) -> bool:
 
 def _trouble_of(status: dict[str, Any]) -> Trouble | None:
     """What the engine itself finds wrong."""
-    source = status.get("source", {})
+    source, record = status.get("source", {}), status.get("recording")
     words = {
         "stale": "no samples come, though the connection stands",
         "lost": "the connection is lost; the engine looks for the stream again",
@@ -83,9 +85,9 @@ def _trouble_of(status: dict[str, Any]) -> Trouble | None:
         "ended": "the recording has been played to its end",
     }
     if source.get("state") in words:
-        going = "" if source["state"] == "ended" else " Recording goes on when it is back."
+        goes_on = record is not None and source["state"] != "ended"
+        going = " Recording goes on when it is back." if goes_on else ""
         return Trouble(f"{source['name']}: {words[source['state']]}.{going}")
-    record = status.get("recording")
     if record is not None and record["message"]:
         return Trouble(f"Recording: {record['message']}")
     if not status.get("markers", {}).get("connected", True):

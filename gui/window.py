@@ -287,9 +287,10 @@ class MainWindow(QMainWindow):
         for dock in self.docks.values():
             self.addDockWidget(Qt.DockWidgetArea.LeftDockWidgetArea, dock)
             self._panels.addAction(dock.toggleViewAction())
-        traces, quality = self.docks["Traces"], self.docks["Signal quality"]
-        if isinstance(traces, TracesDock) and isinstance(quality, QualityDock):
-            quality.bads_changed.connect(traces.set_bads)
+        quality = self.docks["Signal quality"]
+        for dock in self.docks.values():
+            if isinstance(quality, QualityDock) and isinstance(dock, (TracesDock, TopomapDock)):
+                quality.bads_changed.connect(dock.set_bads)
 
     # --- sessions ------------------------------------------------------------------------------
 

@@ -75,8 +75,8 @@ class QualityDock(Dock):
         # sized once, with the rows: to fit each new text would cost many frames
         header.setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
         header.setSectionResizeMode(2, QHeaderView.ResizeMode.Stretch)
-        for column, width in ((0, 76), (1, 28), (3, 64), (4, 56)):
-            header.resizeSection(column, width)
+        for section, width in ((0, 76), (1, 28), (3, 64), (4, 56)):
+            header.resizeSection(section, width)
         bar = QHBoxLayout()
         bar.setContentsMargins(6, 4, 6, 0)
         bar.addWidget(self.summary, 1)

@@ -21,7 +21,7 @@ from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QVBoxLayout, QWidg
 
 from bci.dsp.spectrum import BANDS_HZ, RunningSpectrum, band_power
 from bci.dsp.topography import EDGE, HeadMap
-from bci.electrodes import in_montage, montage_positions
+from bci.electrodes import Position, in_montage, montage_positions
 from bci.types import StreamInfo
 from gui.docks import Dock
 from gui.docks.plotting import colour_table
@@ -47,7 +47,11 @@ class TopomapDock(Dock):
         super().__init__(link, theme)
         self._reading = Reading(link.samples)
         self._spectrum: RunningSpectrum | None = None
-        self._columns: list[int] = []
+        self._names: tuple[str, ...] = ()
+        #: column of the stream: position of its electrode; all that have one
+        self._places: dict[int, Position] = {}
+        self._good: list[int] = []  # of these, by their number
+        self._bads: frozenset[str] = frozenset()
         self._reader: Thread | None = None
         self.band = QComboBox()
         self.band.addItems(
@@ -88,7 +92,7 @@ class TopomapDock(Dock):
         if anew or self._spectrum is None:
             self._begin(info)
         assert self._spectrum is not None
-        if self._columns and self._spectrum.push(data[:, self._columns]):
+        if self._places and self._spectrum.push(data[:, list(self._places)]):
             self._draw()
 
     def _known(self, info: StreamInfo) -> bool:
@@ -101,30 +105,42 @@ class TopomapDock(Dock):
         return not self._reader.is_alive()
 
     def _begin(self, info: StreamInfo) -> None:
-        places = {
+        self._names = info.ch_names
+        self._places = {
             i: place
             for i, name in enumerate(info.ch_names)
             if info.ch_types[i] == "eeg"
             and (place := info.positions.get(name) or in_montage(name, MONTAGE)) is not None
         }
-        self._spectrum = RunningSpectrum(info.sfreq, max(1, len(places)), n_segments=3)
+        self._spectrum = RunningSpectrum(info.sfreq, max(1, len(self._places)), n_segments=3)
+        self._place()
+
+    def set_bads(self, bads: frozenset[str]) -> None:
+        """Leave these channels out of the map: what they measure is not the brain's."""
+        self._bads = bads
+        if self._places:
+            self._place()
+            self._draw()
+
+    def _place(self) -> None:
+        """Make the map of the electrodes that are good."""
+        self._good = [k for k, i in enumerate(self._places) if self._names[i] not in self._bads]
+        at, columns = list(self._places.values()), list(self._places)
         self.trouble.clear()
         try:
-            self.head.place(
-                HeadMap(list(places.values()), N_PIXELS), [info.ch_names[i] for i in places]
-            )
-            self._columns = list(places)
+            head = HeadMap([at[k] for k in self._good], N_PIXELS)
+            self.head.place(head, [self._names[columns[k]] for k in self._good])
         except ValueError as error:
-            self._columns = []
+            self._good = []
             self.head.clear()
             self.trouble.setText(f"no map: {error}; rename channels to labels of the 10-05 system")
 
     def _draw(self) -> None:
         psd = None if self._spectrum is None else self._spectrum.psd
-        if self._spectrum is None or psd is None or not self._columns:
+        if self._spectrum is None or psd is None or not self._good:
             return
         low, high = list(BANDS_HZ.values())[self.band.currentIndex()]
-        power = band_power(self._spectrum.freqs, psd, low, high)
+        power = band_power(self._spectrum.freqs, psd, low, high)[self._good]
         self.head.show_values(10 * np.log10(np.maximum(power, 1e-6)), "dB µV²")
 
 

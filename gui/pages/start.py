@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from threading import Thread
 
@@ -25,7 +26,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from bci import config
+from bci import config, registry
 from bci.config import Config, Participant, Recording
 from bci.errors import BciError
 from bci.templates import Template, find_templates, simulated_paradigm, with_source
@@ -75,7 +76,7 @@ class StartPage(QWidget):
         self.kinds = QButtonGroup(self)
         self.stack = QStackedWidget()
         self.templates = QListWidget()
-        self.about = QLabel("Reading the examples …")
+        self.about = QLabel()
         self.participant = QLineEdit("P001")
         self.session = QSpinBox()
         self.record = QCheckBox("Record to the folder")
@@ -91,12 +92,9 @@ class StartPage(QWidget):
         self.url = QLineEdit()
         self.token = QLineEdit()
         self._lay_out()
-        self._found: list[Template] | None = None
-        self.go.setEnabled(False)
-        self.again.hide()
-        # it imports every decoder, which takes seconds, and the window is there meanwhile
-        self._reader = Thread(target=self._read_templates, name="templates", daemon=True)
-        self._reader.start()
+        self._importer: Thread | None = None
+        self.load_templates(find_templates())
+        self._show_last()
 
     # --- layout --------------------------------------------------------------------------------
 
@@ -226,9 +224,6 @@ class StartPage(QWidget):
 
     # --- what is there -------------------------------------------------------------------------
 
-    def _read_templates(self) -> None:
-        self._found = find_templates()
-
     def load_templates(self, templates: list[Template]) -> None:
         """Offer these."""
         for template in templates:
@@ -239,8 +234,6 @@ class StartPage(QWidget):
             self.templates.setCurrentRow(0)
         if not templates:
             self.about.setText("No example is found; open a session's settings below.")
-        self.go.setEnabled(not self._running)
-        self._show_last()
 
     def add_template(self, template: Template) -> None:
         """Offer one more."""
@@ -250,15 +243,13 @@ class StartPage(QWidget):
         self.templates.addItem(item)
 
     def refresh(self, link: EngineLink | None) -> None:
-        """Take over what was found meanwhile."""
-        found, self._found = self._found, None
-        if found is not None:
-            self.load_templates(found)
+        """Let the form that is shown take over what it found."""
         self.forms[self.stack.currentIndex()].refresh()
 
     def close_down(self) -> None:
-        """Stop looking for examples and streams."""
-        self._reader.join(30.0)
+        """Stop looking for streams."""
+        if self._importer is not None:
+            self._importer.join(30.0)
         for form in self.forms:
             form.close_down()
 
@@ -277,14 +268,18 @@ class StartPage(QWidget):
         template = self._template()
         self.error.clear()
         if template is not None:
-            chosen = template.config
-            decoder = "no decoder" if chosen.decoder is None else f"decoder {chosen.decoder.kind}"
-            self.about.setText(f"{decoder} · {chosen.window.kind} windows · {template.path.name}")
-            self.given.given.setText(
-                yaml.safe_dump(
-                    {"source": chosen.source.model_dump(mode="json", exclude_defaults=True)}
-                ).strip()
-            )
+            chosen = template.settings
+            decoder = (chosen.get("decoder") or {}).get("kind", "none")
+            window = (chosen.get("window") or {}).get("kind", "sliding")
+            self.about.setText(f"decoder {decoder} · {window} windows · {template.path.name}")
+            self.given.given.setText(yaml.safe_dump({"source": chosen["source"]}).strip())
+            self._import(decoder)
+
+    def _import(self, decoder: str) -> None:
+        """Import the code of a decoder, which may take seconds, before the person goes on."""
+        if self._importer is None or not self._importer.is_alive():
+            self._importer = Thread(target=_find_decoder, args=(decoder,), daemon=True)
+            self._importer.start()
 
     def _template(self) -> Template | None:
         item = self.templates.currentItem()
@@ -349,15 +344,12 @@ class StartPage(QWidget):
         self.start_requested.emit(session)
 
     def _show_last(self) -> None:
-        try:
-            last = config.loads(str(self._settings.value("last/session", "")), "last session")
-        except BciError:
-            self.again.hide()
-            return
-        decoder = "recording only" if last.decoder is None else last.decoder.kind
-        self.again.setText(f"Last session again:  {last.source.kind} · {decoder}")
-        self.again.setToolTip(f"participant {last.participant.id}")
-        self.again.show()
+        last = yaml.safe_load(str(self._settings.value("last/session", ""))) or {}
+        self.again.setVisible(bool(last))
+        if last:
+            decoder = (last.get("decoder") or {}).get("kind", "recording only")
+            self.again.setText(f"Last session again:  {last['source']['kind']} · {decoder}")
+            self.again.setToolTip(f"participant {last['participant']['id']}")
 
     def _attach(self) -> None:
         url = self.url.text().strip() or self.url.placeholderText()
@@ -385,7 +377,8 @@ class StartPage(QWidget):
 
     def offer(self, session: Config, path: Path) -> None:
         """Offer a session with its own source, participant and recording."""
-        self.add_template(Template(path, "Opened from a file.", session))
+        shown = session.model_dump(mode="json", exclude_unset=True)
+        self.add_template(Template(path, "Opened from a file.", shown, session))
         self.templates.setCurrentRow(self.templates.count() - 1)
         number = self.forms.index(self.given)
         self.kinds.button(number).setChecked(True)
@@ -407,6 +400,11 @@ class StartPage(QWidget):
             path.write_text(config.dump(self.chosen()), encoding="utf-8")
         except (BciError, ValueError, OSError) as error:
             self.show_error(str(error))
+
+
+def _find_decoder(kind: str) -> None:
+    with suppress(BciError):  # what is wrong is said when it is chosen
+        registry.find("decoder", kind)
 
 
 def _card(title: str, content: QVBoxLayout | QGridLayout) -> QFrame:

@@ -99,6 +99,23 @@ def test_the_map_is_brightest_at_the_strongest_electrode(fed, show):
     assert not dock.head.grab().isNull()
 
 
+def test_bad_channels_are_left_out_of_the_map(fed, show):
+    link = fed()
+    dock = show(TopomapDock, link)
+    data = eeg()
+    data[:, 0] = 0.0  # flat: 60 dB below the others
+    link.feed(data)
+    dock.refresh()
+    assert dock.head._limits[0] == pytest.approx(-60)
+    dock.set_bads(frozenset({"Fz"}))
+    assert dock.head._limits[0] > 10
+    assert "Fz" not in dock.head._names
+    dock.set_bads(frozenset(link.names[2:]))
+    assert "at least three electrodes" in dock.trouble.text()
+    dock.set_bads(frozenset())
+    assert dock.trouble.text() == ""
+
+
 def test_without_positions_the_map_says_what_is_missing(fed, show, qtbot):
     link = fed(names=("Lead 1", "Lead 2", "Lead 3"))
     object.__setattr__(link.samples.info, "positions", {})

@@ -13,13 +13,8 @@ def page(settings, qtbot):
     made = StartPage(settings)
     qtbot.addWidget(made)
     made.show()
-    wait_for_examples(made, qtbot)
     yield made
     made.close_down()
-
-
-def wait_for_examples(page, qtbot):
-    qtbot.waitUntil(lambda: page.refresh(None) or page.go.isEnabled(), timeout=60_000)
 
 
 def choose(page, title):
@@ -127,7 +122,6 @@ def test_the_last_session_is_one_click_away(page, settings, qtbot):
     later = StartPage(settings)
     qtbot.addWidget(later)
     later.show()
-    wait_for_examples(later, qtbot)
     assert "simulated" in later.again.text()
     with qtbot.waitSignal(later.start_requested) as signal:
         qtbot.mouseClick(later.again, Qt.MouseButton.LeftButton)

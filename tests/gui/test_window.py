@@ -45,7 +45,7 @@ def test_attached_it_shows_what_the_engine_does(watching, qtbot):
     assert watching.stop.text() == "Detach"
     qtbot.waitUntil(lambda: "decisions" in watching._state.text(), timeout=10_000)
     qtbot.waitUntil(lambda: len(watching.docks["Traces"].canvas.decisions) > 2, timeout=10_000)
-    assert not watching._banner_bar.isVisible()
+    qtbot.waitUntil(lambda: not watching._banner_bar.isVisible(), timeout=10_000)
     for dock in watching.docks.values():  # each on top for a moment
         dock.raise_()
         dock.refresh()

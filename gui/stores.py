@@ -105,7 +105,8 @@ class SampleStore:
             ring = self._ring
             if ring is None:
                 return 0, np.empty((0, 0), np.float32)
-            start = max(start, ring.oldest)
+            # a reader may still be asking for what was there before another stream began
+            start = min(max(start, ring.oldest), ring.written)
             stop = max(start, min(stop, ring.written))
             return start, ring.view(start, stop).astype(np.float32)
 

@@ -120,6 +120,15 @@ def test_a_loss_longer_than_the_store_leaves_what_came_after(store):
     assert store.n_lost == 10**7 - 10
 
 
+def test_a_reader_of_the_stream_before_gets_nothing(store):
+    store.write(0, rows(0, 500))
+    store.begin(store.info)
+    start, data = store.span(400, 500)
+    assert (start, data.shape) == (0, (0, 2))
+    store.write(0, rows(0, 5))
+    assert len(store.span(400, 500)[1]) == 0
+
+
 def test_memory_is_bounded():
     store = SampleStore()
     store.begin(StreamInfo("s", 4000.0, tuple(map(str, range(256))), ("eeg",) * 256))

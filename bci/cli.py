@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
-from bci.errors import BciError, ConfigError, SourceError
+from bci.errors import BciError, ConfigError, MissingDependency, SourceError
 
 if TYPE_CHECKING:
     import threading
@@ -144,6 +144,50 @@ def run(config: ConfigFile, overrides: Overrides = None, seconds: Seconds = None
     Example: [bold]bci run configs/speller_simulated.yaml --for 30[/bold]
     """
     _run_session(_load(config, overrides), seconds)
+
+
+@app.command()
+def gui(
+    config: Annotated[
+        Path | None, typer.Argument(help="Start this session at once.", metavar="[CONFIG]")
+    ] = None,
+    attach: Annotated[
+        str | None, typer.Option(help="Watch a running engine, e.g. http://127.0.0.1:8765.")
+    ] = None,
+    token: Annotated[str | None, typer.Option(help="With --attach: the engine's token.")] = None,
+    overrides: Overrides = None,
+) -> None:
+    """Open the desktop application: live plots, calibration, speller.
+
+    Example: [bold]bci gui configs/speller_simulated.yaml[/bold]
+    """
+    if attach is not None and (config is not None or overrides):
+        raise ConfigError("--attach watches an engine as it runs; leave CONFIG and --set out")
+    if token is not None and attach is None:
+        raise ConfigError("--token goes with --attach")
+    if overrides and config is None:
+        raise ConfigError("--set changes a configuration: name its file")
+    settings = None if config is None else _load(config, overrides)
+    raise typer.Exit(_application().main(settings, config, attach, token))
+
+
+def _application() -> Any:
+    """The desktop application, which lies above this package and is found by its name only."""
+    from importlib import import_module
+
+    try:
+        return import_module("gui.app")
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] in ("bci", "gui"):
+            raise
+        raise MissingDependency(
+            f"the desktop application needs the package '{error.name}', which is not installed; "
+            "install it with: pip install 'neuroloop[gui]'"
+        ) from error
+    except ImportError as error:  # a library of the system
+        raise MissingDependency(
+            f"Qt cannot be loaded ({error}); bci doctor says which packages it needs here"
+        ) from error
 
 
 @app.command()

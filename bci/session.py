@@ -18,7 +18,10 @@ from __future__ import annotations
 
 import gc
 import logging
+import os
 import threading
+import uuid
+from collections import deque
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
@@ -73,6 +76,8 @@ BACKLOG_S = 5.0
 TOKEN_FILE = ".bci-token"
 #: Markers that may wait for the first samples.
 MAX_EARLY_MARKERS = 1000
+#: Newest markers in the status, for clients that draw them.
+N_SHOWN_MARKERS = 64
 
 
 class Session:
@@ -107,7 +112,9 @@ class Session:
         self._api: Any = None
         self._trainer: TrainingWorker | None = None
         self._climber: Climber | None = None
+        self._id = uuid.uuid4().hex  # tells a client that another session answers now
         self._early: list[RawMarker] = []
+        self._shown: deque[Marker] = deque(maxlen=N_SHOWN_MARKERS)
         self._threads: list[threading.Thread] = []
         self._stopping = threading.Event()
         self._last_label: str | None = None
@@ -372,6 +379,7 @@ class Session:
                 return
             index = self._reader.dejitter.index_of(raw.t)
         marker = Marker(self._pipeline.position, index, raw.value)
+        self._shown.append(marker)
         if self._climber is not None:
             if self._climber.opens(raw.value) and (swap := self._climber.swap(marker.at)):
                 self._push(swap, arrived)
@@ -453,6 +461,8 @@ class Session:
         reader, pipeline = self._reader, self._pipeline
         return {
             "version": __version__,
+            "session": self._id,
+            "pid": os.getpid(),
             "clock": now(),
             "source": {
                 "kind": self.config.source.kind,
@@ -466,6 +476,7 @@ class Session:
             "markers": {
                 "kind": self.config.markers.kind,
                 "connected": self._marker_inlet is None or self._marker_inlet.connected,
+                "newest": [{"onset": m.onset, "value": m.value} for m in self._shown.copy()],
             },
             "processing": {
                 "ch_names": list(pipeline.info.ch_names),
@@ -480,6 +491,7 @@ class Session:
                 "last_label": self._last_label,
                 "adaptation": None if pipeline.learner is None else pipeline.learner.status(),
             },
+            "decision": self.config.decision.model_dump(),
             "paused": pipeline.paused,
             "calibration": None if self._trainer is None else self._trainer.status(),
             "paradigm": None if self._conductor is None else self._conductor.status(),

@@ -119,6 +119,9 @@ WRONG_USE = [
     (["run", IMAGERY, "--set", "window.lenght_s=1"], "did you mean 'length_s'?"),
     (["run", IMAGERY, "--set", "window"], "expected key.key=value"),
     (["run", IMAGERY, "--for", "-1"], "'--for'"),
+    (["gui", "--token", "t"], "--token goes with --attach"),
+    (["gui", EXO, "--attach", "http://localhost:8765"], "leave CONFIG and --set out"),
+    (["gui", "--set", "api.port=0"], "name its file"),
     (["config", "check", "bad.yaml"], "bad.yaml:1: not YAML"),
     (["config", "check", "wrong.yaml"], "wrong.yaml:2: unknown key 'windw'"),
     (["replay", "short.npz"], "say either how to decode the recording (--config FILE), or"),
@@ -161,6 +164,17 @@ def test_decoders_that_cannot_decide_here(bci, recording, tmp_path):
     )
     assert code == 1
     assert "model 'nowhere' does not exist" in err
+
+
+@pytest.mark.parametrize("package", ["PySide6", "httpx"])
+def test_the_application_says_which_package_it_lacks(bci, monkeypatch, package):
+    for module in [m for m in sys.modules if m.partition(".")[0] == "gui"]:
+        monkeypatch.delitem(sys.modules, module)
+    monkeypatch.setitem(sys.modules, package, None)
+    code, _, said = bci("gui")
+    assert code == 1
+    assert f"needs the package '{package}'" in said
+    assert "pip install 'neuroloop[gui]'" in said
 
 
 # --- failures ------------------------------------------------------------------------------------

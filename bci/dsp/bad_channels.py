@@ -85,6 +85,11 @@ class Judge:
 
     def __call__(self, block: FloatArray) -> Verdict:
         """Defective channels of a block of shape (n_samples, n_channels)."""
+        verdict: Verdict = np.logical_or.reduce(list(self.defects(block).values()))
+        return verdict
+
+    def defects(self, block: FloatArray) -> dict[str, Verdict]:
+        """As `__call__`, and why: defect ("flat", "railed", "noisy", "line noise"): channels."""
         top, bottom = block.max(axis=0), block.min(axis=0)
         flat = top - bottom < self._settings.flat_uv
         stuck = np.maximum((block == top).mean(axis=0), (block == bottom).mean(axis=0))
@@ -92,8 +97,12 @@ class Judge:
         rest = block - block.mean(axis=0)
         rest -= np.outer(self._trend, self._trend @ rest)
         power = np.mean(rest**2, axis=0)
-        verdict: Verdict = flat | railed | self._noisy(power, ~flat) | self._line(rest, power)
-        return verdict
+        return {
+            "flat": flat,
+            "railed": railed & ~flat,
+            "noisy": self._noisy(power, ~flat),
+            "line noise": self._line(rest, power),
+        }
 
     def _noisy(self, power: FloatArray, live: Verdict) -> Verdict:
         limit = self._settings.noisy_uv

@@ -1,0 +1,484 @@
+"""The main window: pages in the middle, panels around them, one timer for all.
+
+A session is an engine (a child process, or one that runs elsewhere) and a link to it.
+The timer asks the page and the panels that can be seen to draw what is new; nothing
+else draws.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import QByteArray, QSettings, Qt, QTimer
+from PySide6.QtGui import QAction, QActionGroup, QCloseEvent, QGuiApplication
+from PySide6.QtWidgets import (
+    QApplication,
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QMainWindow,
+    QPushButton,
+    QSizePolicy,
+    QStackedWidget,
+    QTabWidget,
+    QToolBar,
+    QWidget,
+)
+
+from bci.clock import now
+from bci.config import Config
+from gui import theme as themes
+from gui.docks import Dock
+from gui.docks.decoder import DecoderDock
+from gui.docks.latency import LatencyDock
+from gui.docks.log import LogDock
+from gui.docks.quality import QualityDock
+from gui.docks.spectrogram import SpectrogramDock
+from gui.docks.spectrum import SpectrumDock
+from gui.docks.topomap import TopomapDock
+from gui.docks.traces import TracesDock
+from gui.engine import EngineProcess
+from gui.frames import FrameTimes
+from gui.left_behind import LeftBehind, find
+from gui.link import Answer, EngineLink
+from gui.pages.start import StartPage
+from gui.status import Trouble, describe, trouble
+
+__all__ = ["MainWindow"]
+
+#: Every panel, in the order of the menu.
+DOCKS: tuple[type[Dock], ...] = (
+    TracesDock,
+    DecoderDock,
+    QualityDock,
+    SpectrumDock,
+    SpectrogramDock,
+    TopomapDock,
+    LatencyDock,
+    LogDock,
+)
+#: Page on which the panels have the whole window.
+LIVE = "Live"
+#: Version of the panels' arrangement; another one does not fit what was remembered.
+ARRANGEMENT = 1
+
+
+class MainWindow(QMainWindow):
+    """The application's one window.
+
+    Parameters
+    ----------
+    settings : QSettings
+        Remembers theme, arrangement and last session.
+
+    Attributes
+    ----------
+    link : EngineLink or None
+    engine : EngineProcess or None
+        The engine that this window has started; None where it is attached to another.
+    docks : dict of str to Dock
+        By title; empty before the first session.
+    frames : FrameTimes
+        When the timer came.
+    """
+
+    def __init__(self, settings: QSettings) -> None:
+        super().__init__()
+        self.settings = settings
+        self.theme = themes.theme(str(settings.value("theme", "light")))
+        self.link: EngineLink | None = None
+        self.engine: EngineProcess | None = None
+        self.docks: dict[str, Dock] = {}
+        self.frames = FrameTimes()
+        self._page_of: dict[str, QWidget] = {}
+        self._due: dict[str, float] = {}
+        self._opened_at = 0.0
+        self._status_due = 0.0
+        self._paused = False
+        self._left: LeftBehind | None = None
+        self.setWindowTitle("Neuroloop")
+        self.setDockNestingEnabled(True)
+        self.setTabPosition(Qt.DockWidgetArea.AllDockWidgetAreas, QTabWidget.TabPosition.North)
+        self.pages = QStackedWidget()
+        self.setCentralWidget(self.pages)
+        self.start_page = StartPage(settings)
+        self.start_page.start_requested.connect(self.start_session)
+        self.start_page.attach_requested.connect(self.attach)
+        self.start_page.return_requested.connect(self._return_to_left_behind)
+        self.start_page.end_requested.connect(self._end_left_behind)
+        self._tabs = QActionGroup(self)
+        self._build_bars()
+        self.add_page(StartPage.title, self.start_page)
+        self.add_page(LIVE, QWidget(), needs_session=True)
+        self._build_menus()
+        self.resize(1366, 768)
+        geometry = settings.value("geometry")
+        if isinstance(geometry, QByteArray):
+            self.restoreGeometry(geometry)
+        self.page = StartPage.title
+        self.show_page(StartPage.title)
+        self.use(self.theme)
+        self._find_left_behind()
+        self._timer = QTimer(self)
+        self._timer.setTimerType(Qt.TimerType.PreciseTimer)
+        self._timer.timeout.connect(self.refresh)
+        rate = QGuiApplication.primaryScreen().refreshRate()
+        self._timer.start(max(1, int(1000 / (rate if 30 <= rate <= 240 else 60))))
+
+    # --- parts ---------------------------------------------------------------------------------
+
+    def _build_bars(self) -> None:
+        self.tool_bar = QToolBar("Session")
+        self.tool_bar.setObjectName("session")
+        self.tool_bar.setMovable(False)
+        self.addToolBar(self.tool_bar)
+        self._after_pages = self.tool_bar.addWidget(_stretch())
+        self.pause = self.tool_bar.addAction("Pause", self._toggle_pause)
+        self.pause.setToolTip("No decisions until resumed; recording goes on (Ctrl+P)")
+        self.pause.setShortcut("Ctrl+P")
+        self.note = QLineEdit()
+        self.note.setPlaceholderText("Note into the recording (Ctrl+N, Enter)")
+        self.note.setMaximumWidth(260)
+        self.note.returnPressed.connect(self._send_note)
+        self.tool_bar.addWidget(self.note)
+        self.stop = self.tool_bar.addAction("Stop session", self.stop_session)
+        self.stop.setToolTip("Close the recording and go back to the start")
+        for part in (self.pause, self.note, self.stop):
+            part.setEnabled(False)
+
+        self.banner = QFrame()
+        self.banner.setObjectName("banner")
+        self.banner_text = QLabel()
+        self.banner_text.setWordWrap(True)
+        self.banner_button = QPushButton("Start again")
+        self.banner_button.clicked.connect(self._start_again)
+        row = QHBoxLayout(self.banner)
+        row.setContentsMargins(12, 6, 12, 6)
+        row.addWidget(self.banner_text, 1)
+        row.addWidget(self.banner_button)
+        self.banner.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Maximum)
+        self._banner_bar = QToolBar("Trouble")
+        self._banner_bar.setObjectName("trouble")
+        self._banner_bar.setMovable(False)
+        self._banner_bar.addWidget(self.banner)
+        self.addToolBarBreak()
+        self.addToolBar(self._banner_bar)
+        self._banner_bar.hide()
+
+        self._state = QLabel("No session")
+        self._said = QLabel()
+        self._said.setObjectName("error")
+        self._frame_rate = QLabel()
+        self._frame_rate.setObjectName("muted")
+        self.statusBar().addWidget(self._state, 1)
+        self.statusBar().addWidget(self._said, 1)
+        self.statusBar().addPermanentWidget(self._frame_rate)
+
+    def _build_menus(self) -> None:
+        view = self.menuBar().addMenu("&View")
+        self._panels = view.addMenu("&Panels")
+        for name, text in (("light", "&Light"), ("dark", "&Dark")):
+            action = view.addAction(text)
+            action.triggered.connect(lambda _=False, name=name: self.use(themes.theme(name)))
+        view.addAction("&Arrange panels anew", self.arrange)
+        session = self.menuBar().addMenu("&Session")
+        session.addAction(self.pause)
+        focus = session.addAction("&Note", self.note.setFocus)
+        focus.setShortcut("Ctrl+N")
+        session.addAction(self.stop)
+        session.addSeparator()
+        leave = session.addAction("&Quit", self.close)
+        leave.setShortcut("Ctrl+Q")
+
+    def add_page(self, title: str, page: QWidget, needs_session: bool = False) -> None:
+        """Add a page to the middle, and its button.
+
+        A page may have ``refresh(link)``, called while it is shown, ``use(theme)`` and
+        ``close_down()``.
+        """
+        self._page_of[title] = page
+        self.pages.addWidget(page)
+        action = QAction(title, self)
+        action.setCheckable(True)
+        action.setData(needs_session)
+        action.setEnabled(not needs_session)
+        action.setShortcut(f"Alt+{self.pages.count()}")
+        action.setToolTip(f"{title} (Alt+{self.pages.count()})")
+        action.triggered.connect(lambda: self.show_page(title))
+        self._tabs.addAction(action)
+        self.tool_bar.insertAction(self._after_pages, action)
+
+    def show_page(self, title: str) -> None:
+        """Show a page, with the panels as they were when it was last shown."""
+        self._remember_arrangement()
+        self.page = title
+        for action in self._tabs.actions():
+            if action.text() == title:
+                action.setChecked(True)
+        self.pages.setCurrentWidget(self._page_of[title])
+        self.pages.setVisible(title != LIVE)
+        self._restore_arrangement()
+        traces = self.docks.get("Traces")
+        if title == LIVE and isinstance(traces, TracesDock):
+            traces.canvas.setFocus()  # or the first key goes into the note
+
+    def use(self, theme: themes.Theme) -> None:
+        """Take on the colours of `theme`."""
+        self.theme = theme
+        self.settings.setValue("theme", theme.name)
+        application = QApplication.instance()
+        if isinstance(application, QApplication):
+            themes.apply(application, theme)
+        for dock in self.docks.values():
+            dock.use(theme)
+        for page in self._page_of.values():
+            take: Any = getattr(page, "use", None)
+            if take is not None:
+                take(theme)
+
+    # --- arrangement ---------------------------------------------------------------------------
+
+    def arrange(self) -> None:
+        """Put every panel where it is at first."""
+        d = self.docks
+        if not d:
+            return
+        for dock in d.values():
+            self.removeDockWidget(dock)
+        left, right = Qt.DockWidgetArea.LeftDockWidgetArea, Qt.Orientation.Horizontal
+        down = Qt.Orientation.Vertical
+        traces, decoder, spectrum = (d[n] for n in ("Traces", "Decoder", "Spectrum"))
+        self.addDockWidget(left, traces)
+        self.splitDockWidget(traces, decoder, right)
+        self.splitDockWidget(decoder, spectrum, down)
+        for title in ("Signal quality", "Latency and drops"):
+            self.tabifyDockWidget(decoder, d[title])
+        for title in ("Spectrogram", "Topomap", "Log"):
+            self.tabifyDockWidget(spectrum, d[title])
+        for dock in d.values():
+            dock.setVisible(self.page == LIVE)
+        decoder.raise_()
+        spectrum.raise_()
+        width = max(900, self.width())
+        side = min(460, width * 35 // 100)
+        self.resizeDocks([traces, decoder], [width - side, side], right)
+        self.resizeDocks([decoder, spectrum], [55, 45], down)
+
+    def _remember_arrangement(self) -> None:
+        if self.docks:
+            self.settings.setValue(f"arrangement/{self.page}", self.saveState(ARRANGEMENT))
+
+    def _restore_arrangement(self) -> None:
+        """As it was on this page; at first all panels on the live page, none on the others."""
+        if not self.docks:
+            return
+        state = self.settings.value(f"arrangement/{self.page}")
+        restored = isinstance(state, QByteArray) and self.restoreState(state, ARRANGEMENT)
+        if not restored:
+            self.arrange()
+        self._show_trouble(self._trouble())
+
+    def _build_docks(self, link: EngineLink) -> None:
+        self.docks = {cls.title: cls(link, self.theme) for cls in DOCKS}
+        self._due = dict.fromkeys(self.docks, 0.0)
+        self._panels.clear()
+        for dock in self.docks.values():
+            self.addDockWidget(Qt.DockWidgetArea.LeftDockWidgetArea, dock)
+            self._panels.addAction(dock.toggleViewAction())
+        quality = self.docks["Signal quality"]
+        for dock in self.docks.values():
+            if isinstance(quality, QualityDock) and isinstance(dock, (TracesDock, TopomapDock)):
+                quality.bads_changed.connect(dock.set_bads)
+
+    # --- sessions ------------------------------------------------------------------------------
+
+    def start_session(self, config: Config) -> None:
+        """Start an engine and watch it."""
+        engine = EngineProcess(config)
+        engine.ended.connect(self._engine_ended)
+        self.settings.setValue("running", str(engine.folder))
+        self.settings.sync()  # for the start after a crash
+        self._open(EngineLink(engine.url, engine.token), engine)
+        engine.start()
+
+    def attach(self, url: str, token: str) -> None:
+        """Watch an engine that runs already; it goes on when this window closes."""
+        self._open(EngineLink(url, token or None), None)
+
+    def _find_left_behind(self) -> None:
+        """Offer the session of an application that has died, if it is still running."""
+        folder = self.settings.value("running")
+        self._left = find(Path(str(folder))) if folder else None
+        self.start_page.show_left_behind(self._left is not None)
+        if self._left is None:
+            self.settings.remove("running")
+
+    def _return_to_left_behind(self) -> None:
+        left = self._left
+        if left is not None:
+            self.attach(left.url, left.token)
+            self._left = left
+            self.stop.setText("Stop session")
+
+    def _end_left_behind(self) -> None:
+        left, self._left = self._left, None
+        if left is not None:
+            left.stop()
+            self.settings.remove("running")
+        self.start_page.show_left_behind(False)
+
+    def _open(self, link: EngineLink, engine: EngineProcess | None) -> None:
+        self._close_session()
+        self.link, self.engine = link, engine
+        self._opened_at = now()
+        self._build_docks(link)
+        log = self.docks["Log"]
+        if isinstance(log, LogDock):
+            log.engine = engine
+        link.start()
+        for action in self._tabs.actions():
+            action.setEnabled(True)
+        for part in (self.pause, self.note, self.stop):
+            part.setEnabled(True)
+        self.stop.setText("Stop session" if engine else "Detach")
+        self.start_page.set_running(True)
+        self.show_page(LIVE)
+
+    def stop_session(self) -> None:
+        """End the session, its recording closed; the start page is next."""
+        self._close_session()
+        self.show_page(StartPage.title)
+
+    def _close_session(self) -> None:
+        """Let go of link and engine; the panels keep what they show."""
+        self._remember_arrangement()
+        link, engine, self.link, self.engine = self.link, self.engine, None, None
+        if engine is not None:
+            engine.ended.disconnect(self._engine_ended)
+            engine.stop()
+            self.settings.remove("running")
+        if link is not None and self._left is not None:
+            self._end_left_behind()
+        if link is not None:
+            link.close()
+        for dock in self.docks.values():
+            dock.close_down()
+            self.removeDockWidget(dock)
+            dock.deleteLater()
+        self.docks = {}
+        for action in self._tabs.actions():
+            action.setEnabled(not action.data())
+        for part in (self.pause, self.note, self.stop):
+            part.setEnabled(False)
+        self._banner_bar.hide()
+        self.start_page.set_running(False)
+        self._state.setText("No session")
+        self._said.clear()
+
+    def _engine_ended(self) -> None:
+        """Back to the start page where it never ran, for what is wrong stands in the settings."""
+        engine, link = self.engine, self.link
+        if engine is None or link is None or link.status is not None:
+            return
+        error = engine.error or "the engine ended before it was ready"
+        self.stop_session()
+        self.start_page.show_error(error)
+
+    def _start_again(self) -> None:
+        if self.engine is not None and not self.engine.running:
+            self._opened_at = now()
+            self.engine.start()
+
+    # --- control -------------------------------------------------------------------------------
+
+    def _toggle_pause(self) -> None:
+        if self.link is not None:
+            action = "resume" if self._paused else "pause"
+            self.link.post("/v1/control", {"action": action}, self._told)
+
+    def _send_note(self) -> None:
+        text = self.note.text().strip()
+        if self.link is not None and text:
+            self.link.post("/v1/markers", {"value": f"note/{text}"}, self._told)
+            self.note.clear()
+
+    def _told(self, answer: Answer) -> None:
+        self._said.setText("" if answer.ok else answer.error)
+
+    # --- the timer -----------------------------------------------------------------------------
+
+    def refresh(self) -> None:
+        """Draw what is new; called at the display's rate."""
+        t = now()
+        self.frames.tick(t)
+        page: Any = self.pages.currentWidget()
+        if self.pages.isVisible() and hasattr(page, "refresh"):
+            page.refresh(self.link)
+        if self.link is None:
+            return
+        self.link.poll()
+        self._refresh_docks(t)
+        if t >= self._status_due:
+            self._status_due = t + 0.25
+            self._show_status()
+
+    def _refresh_docks(self, t: float) -> None:
+        """Those of each frame, and of the slower ones the one that has waited longest."""
+        waiting: list[tuple[float, str]] = []
+        for title, dock in self.docks.items():
+            seen = dock.isVisible() and not dock.visibleRegion().isEmpty()
+            if dock.period_s == 0.0:
+                if seen:
+                    dock.refresh()
+            elif t >= self._due[title] and (seen or isinstance(dock, QualityDock)):
+                waiting.append((self._due[title], title))
+        if waiting:
+            title = min(waiting)[1]
+            self.docks[title].refresh()
+            self._due[title] = t + self.docks[title].period_s
+
+    def _show_status(self) -> None:
+        link = self.link
+        if link is None:
+            return
+        self._state.setText(describe(link))
+        rate = self.frames.summary()
+        self._frame_rate.setText("" if rate is None else f"{rate[0]:.0f} frames/s")
+        latency = self.docks.get("Latency and drops")
+        if isinstance(latency, LatencyDock):
+            latency.frames = rate
+        if link.status is not None:
+            self._paused = bool(link.status["paused"])
+            self.pause.setText("Resume" if self._paused else "Pause")
+        self._show_trouble(self._trouble())
+
+    def _trouble(self) -> Trouble | None:
+        return (
+            None if self.link is None else trouble(self.link, self.engine, now() - self._opened_at)
+        )
+
+    def _show_trouble(self, found: Trouble | None) -> None:
+        self._banner_bar.setVisible(found is not None)
+        if found is not None:
+            self.banner_text.setText(found.text)
+            self.banner_button.setVisible(found.can_start)
+
+    def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802 (Qt's name)
+        """Remember the arrangement; end the engine, its recording closed."""
+        self._timer.stop()
+        self._remember_arrangement()
+        self.settings.setValue("geometry", self.saveGeometry())
+        for page in self._page_of.values():
+            down: Any = getattr(page, "close_down", None)
+            if down is not None:
+                down()
+        self._close_session()
+        super().closeEvent(event)
+
+
+def _stretch() -> QWidget:
+    widget = QWidget()
+    widget.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
+    return widget

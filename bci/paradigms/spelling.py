@@ -127,6 +127,7 @@ class SpellingRun:
             self.n_void += 1
         elif self.phase in _DECIDED:
             self._record()
+        self._onset = None
 
     # --- what the screen does --------------------------------------------------------------------
 
@@ -259,6 +260,7 @@ class SpellingRun:
 
     def _record(self) -> None:
         """Book the trial; only those of a speller that is awake count."""
+        self._onset = None
         if not self._counts or self._began is None:
             return
         decision, label = self._decision or {}, self._label

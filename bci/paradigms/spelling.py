@@ -289,12 +289,17 @@ class SpellingRun:
     def _draw(self) -> Scene:
         page, layout = self.keyboard.page, self.keyboard.layout
         scene = Scene(
-            self.phase, self.text, layout.pages[page], note=self._note, asleep=self._asleep
+            self.phase,
+            self.text,
+            self.task.phrase,
+            layout.labels,
+            layout.pages[page],
+            note=self._note,
+            asleep=self._asleep,
         )
         if self.phase in UNDECIDED:
-            cue = self._wanted if self.phase is Phase.CUE else None
             since = self._since if self.phase is Phase.FLICKER else None
-            return replace(scene, cue=cue, flicker_since=since)
+            return replace(scene, cue=self._wanted, flicker_since=since)
         if self.phase is Phase.FEEDBACK:
             chosen = self._label
             right = None if None in (chosen, self._wanted) else chosen == self._wanted

@@ -62,8 +62,13 @@ class Scene:
     ----------
     phase : Phase
     text : str
-    keys : tuple of Key
+        What is written.
+    phrase : str or None
+        What is to be written, where the screen tells it.
+    labels : tuple of str
         Of the targets, in reading order.
+    keys : tuple of Key
+        Theirs, in the same order.
     cue : str or None
         Label of the target to look at.
     flicker_since : float or None
@@ -80,6 +85,8 @@ class Scene:
 
     phase: Phase
     text: str
+    phrase: str | None
+    labels: tuple[str, ...]
     keys: tuple[Key, ...]
     cue: str | None = None
     flicker_since: float | None = None

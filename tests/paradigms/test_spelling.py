@@ -110,7 +110,7 @@ def test_what_the_scenes_show():
     assert (screen.scene.cue, screen.scene.flicker_since) == (wanted, None)
     screen.until(Phase.FLICKER)
     assert screen.scene.flicker_since == pytest.approx(screen.t - FRAME_S)
-    assert screen.scene.cue is None
+    assert screen.scene.cue == wanted
     screen.show(0.1)
     screen.decide(other)
     screen.frame()

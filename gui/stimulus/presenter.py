@@ -1,0 +1,343 @@
+"""Frame after frame: asks the run what to show, shows it, and sends markers with the flip's time.
+
+One thread, which never waits for the engine or for the application: both are
+listened to between two frames.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+from PySide6.QtCore import QCoreApplication, QRect, Qt, QTimer
+from PySide6.QtGui import QPainter, QRegion
+
+from bci.clock import now
+from bci.paradigms.frames import FrameSchedule, FrameTiming, measure, objections
+from bci.paradigms.frequencies import luminance
+from bci.paradigms.spelling import SpellingRun
+from bci.paradigms.spelling_scene import Phase, Scene
+from bci.paradigms.spelling_score import score
+from gui.link import Answer, EngineLink
+from gui.stimulus.painting import Picture
+from gui.stimulus.settings import StimulusSettings
+from gui.stimulus.surfaces import Surface, choose
+from gui.stimulus.talk import Talk
+from gui.stimulus.window import StimulusWindow
+
+__all__ = ["Presenter"]
+
+#: Seconds between two reports of frames.
+REPORT_S = 1.0
+#: Seconds that the last markers get to reach the engine.
+LEAVE_S = 1.0
+#: A swap of buffers that takes less than this share of a frame did not wait for the screen.
+_WAITED = 0.67
+
+
+class Presenter:
+    """Shows a run.
+
+    Parameters
+    ----------
+    settings : StimulusSettings
+    link : EngineLink
+        Started and closed by the caller.
+    talk : Talk
+    clock : callable
+        Seconds of the engine's clock.
+    surface : Surface or None
+        None: what the settings say.
+
+    Attributes
+    ----------
+    window : StimulusWindow
+    run : SpellingRun
+    schedule : FrameSchedule
+    timing : FrameTiming or None
+        None until the screen is measured.
+    n_markers_lost : int
+        Markers that the engine did not take.
+    """
+
+    def __init__(
+        self,
+        settings: StimulusSettings,
+        link: EngineLink,
+        talk: Talk,
+        *,
+        clock: Callable[[], float] = now,
+        surface: Surface | None = None,
+    ) -> None:
+        self.settings = settings
+        self.run = SpellingRun(settings.task(), settings.keyboard(), settings.spelling_times())
+        self.window = StimulusWindow(settings.window, settings.screen)
+        self.timing: FrameTiming | None = None
+        self.n_markers_lost = 0
+        self._link, self._talk, self._clock = link, talk, clock
+        self._surface = surface or choose(self.window, settings.surface)
+        self._paced = not self._surface.waits
+        self.schedule = self._new_schedule(self.window.nominal_hz)
+        self._flips: list[float] = []  # while the screen is measured
+        self._levels: list[list[int]] = []  # of each key, by frame of the flicker
+        self._objections: list[str] = []
+        self._picture = self._new_picture()
+        self._drawn: Scene | None = None
+        self._told: Scene | None = None
+        self._n_told = 0  # selections
+        self._reported = -math.inf
+        self._seq = -1  # newest decision seen
+        self._n_asked = 0  # markers under way
+        self._wants_start = False
+        self._lost = False
+        self._leaves: float | None = None
+        self._timer = QTimer()
+        self._timer.setTimerType(Qt.TimerType.PreciseTimer)
+        self._timer.setSingleShot(True)
+        self._timer.timeout.connect(self._tick)
+        self.window.blank_asked.connect(self.blank)
+        self.window.go_on_asked.connect(self.go_on)
+        self.window.undo_asked.connect(self.run.undo)
+        self.window.close_asked.connect(self.leave)
+
+    def begin(self) -> None:
+        """Show the window, measure the screen, and go on until told to stop."""
+        self.window.present()
+        self._timer.start(0)
+
+    # --- what somebody asks for --------------------------------------------------------------
+
+    def blank(self) -> None:
+        """Blank with the next frame, whatever else is going on."""
+        self._wants_start = False
+        self.run.pause("blank: Enter goes on")
+
+    def go_on(self) -> None:
+        """Start, or go on; once the screen is measured and the engine is there."""
+        self._wants_start = True
+
+    def leave(self) -> None:
+        """Blank, send what is left to send, and end."""
+        if self._leaves is None:
+            self.run.stop()
+            self._leaves = self._clock() + LEAVE_S
+
+    def _obey(self, command: dict[str, Any]) -> None:
+        deeds: dict[str, Callable[[], None]] = {
+            "start": self.go_on,
+            "blank": self.blank,
+            "pause": lambda: self.run.pause("paused: Enter goes on"),
+            "undo": self.run.undo,
+            "clear": self.run.clear,
+            "stop": self.leave,
+        }
+        deed = deeds.get(str(command.get("do")))
+        if deed is None:
+            self._talk.say("trouble", why=f"unknown command; there are: {', '.join(deeds)}")
+        else:
+            deed()
+
+    def _start_if_asked(self) -> None:
+        if not self._wants_start or self.timing is None or self._link.state != "live":
+            return
+        self._wants_start = False
+        if why := self._refusals():
+            self._talk.say("refused", why=why)
+        else:
+            self.run.start()
+
+    def _refusals(self) -> list[str]:
+        """Why this run may not start."""
+        if self.settings.mode == "calibration":
+            return self._objections
+        known = ((self._link.status or {}).get("decoder") or {}).get("labels") or []
+        missing = [t.label for t in self.settings.targets if t.label not in known]
+        if not missing:
+            return []
+        named = ", ".join(known) or "nothing: it has to be calibrated first"
+        return [
+            f"{len(missing)} of {len(self.settings.targets)} keys would never be selected (first: "
+            f"{missing[0]}): the engine's decoder names {named}"
+        ]
+
+    # --- frames ------------------------------------------------------------------------------
+
+    def _tick(self) -> None:
+        self.show_frame()
+        if self._leaves is not None and (self._n_asked == 0 or self._clock() > self._leaves):
+            if self._drawn is not None and self._drawn.phase is Phase.OVER:
+                self._end()
+                return
+        delay = 0.0
+        if self._paced:
+            delay = self.schedule.time_of(self.schedule.number + 1) - self._clock()
+        self._timer.start(max(0, math.ceil(1e3 * delay)))
+
+    def show_frame(self) -> None:
+        """Listen, and show the next frame."""
+        self._listen()
+        number = self.schedule.next(self._clock())
+        due = self.schedule.time_of(number)
+        scene = self.run.frame(due)
+        self._paint(scene, due)
+        t = self._clock()
+        late = self.schedule.flipped(t) - number
+        # the flicker keeps to the schedule: a late frame is seen late, and the next is in time
+        for marker in self.run.flipped(scene, t - late * self.schedule.period_s):
+            self._post(marker.value, marker.t)
+        if self.timing is None:
+            self._measure(t)
+        self._tell(scene, t)
+
+    def _listen(self) -> None:
+        for command in self._talk.commands():
+            self._obey(command)
+        self._link.poll()
+        self._watch_link()
+        self._start_if_asked()
+        decisions = self._link.decisions
+        if decisions.last_seq < self._seq:  # another session
+            self._seq = -1
+        for decision in decisions.since(self._seq):
+            self._seq = decision["seq"]
+            self.run.decide(decision)
+
+    def _watch_link(self) -> None:
+        lost = self._link.state == "lost"
+        if lost and not self._lost:
+            running = self.run.phase not in (Phase.READY, Phase.BREAK, Phase.PAUSED, Phase.OVER)
+            self._wants_start = self._wants_start or running
+            self.run.pause("the engine is lost: waiting for it")
+            self._talk.say("trouble", why=f"the engine is lost: {self._link.reason}")
+        self._lost = lost
+
+    def _paint(self, scene: Scene, due: float) -> None:
+        levels = self.levels(scene, due)
+        whole = scene is not self._drawn or self.window.is_stale or not self._surface.keeps
+        if not whole and levels is None and self.timing is not None:
+            return  # it is there already
+        if self.window.is_stale:
+            self._picture = self._new_picture()
+            self.window.is_stale = False
+        region = QRegion(QRect(0, 0, self.window.width(), self.window.height()))
+        if not whole:
+            region = self._picture.keys_region
+        with QPainter(self._surface.begin(region)) as painter:
+            if whole:
+                self._picture.draw(painter, scene, levels)
+            else:
+                self._picture.draw_keys(painter, scene, levels)
+        self._surface.flip(region)
+        self._drawn = scene
+
+    def levels(self, scene: Scene, due: float) -> Sequence[int] | None:
+        """Level of each key, 0 to 255, in the frame scheduled at `due`; None: all at rest."""
+        if scene.flicker_since is None or not self._levels:
+            return None
+        frame = round((due - scene.flicker_since) / self.schedule.period_s)
+        return self._levels[min(frame, len(self._levels) - 1)]
+
+    def _new_picture(self) -> Picture:
+        cells = [(target.row, target.column) for target in self.settings.targets]
+        return Picture(cells, self.window.size(), self.window.devicePixelRatio())
+
+    # --- the screen --------------------------------------------------------------------------
+
+    def _new_schedule(self, refresh_hz: float, start: float | None = None) -> FrameSchedule:
+        at = self._clock() if start is None else start
+        return FrameSchedule(1.0 / refresh_hz, at, vsync=not self._paced)
+
+    def _measure(self, t: float) -> None:
+        """Take one more flip, and judge the screen when there are enough."""
+        nominal = self.window.nominal_hz
+        self._flips.append(t)
+        if len(self._flips) < self.settings.measure_s * nominal:
+            return
+        if not self._paced and np.median(np.diff(self._flips)) < _WAITED / nominal:
+            self._paced = True  # no flip waits for the screen: the clock has to pace them
+            self._flips = []
+            self.schedule = self._new_schedule(nominal)
+            return
+        self.timing = measure(self._flips, nominal, paced=self._paced)
+        self.schedule = self._new_schedule(self.timing.refresh_hz, t)
+        hz = self.timing.refresh_hz
+        n_frames = math.ceil(self.settings.times.stim_s * hz) + 1
+        table = [luminance(target.flicker(), hz, n_frames) for target in self.settings.targets]
+        self._levels = np.rint(255.0 * np.array(table).T).astype(int).tolist()
+        self._objections = objections(
+            self.timing,
+            nominal,
+            [target.frequency_hz for target in self.settings.targets],
+            self.settings.max_dropped,
+        )
+        self._talk.say(
+            "ready",
+            **asdict(self.timing),
+            pace="screen" if self.timing.vsync else "clock",
+            objections=self._objections,
+        )
+        if self.settings.mode == "measure":
+            self.leave()
+
+    # --- what is said ------------------------------------------------------------------------
+
+    def _post(self, value: str, t: float) -> None:
+        self._n_asked += 1
+        self._link.post("/v1/markers", {"value": value, "t": t}, self._take_answer)
+
+    def _take_answer(self, answer: Answer) -> None:
+        self._n_asked -= 1
+        if not answer.ok:  # a trial that the engine knows nothing of is none
+            self.n_markers_lost += 1
+            self.run.pause("a marker was lost: Enter goes on")
+            self._talk.say("trouble", why=f"the engine did not take a marker: {answer.error}")
+
+    def _tell(self, scene: Scene, t: float) -> None:
+        n = len(self.run.selections)
+        if n > self._n_told:
+            for selection in self.run.selections[self._n_told :]:
+                self._talk.say("selection", **asdict(selection), right=selection.right)
+            self._n_told = n
+            self._tell_score()
+        if scene is not self._told:
+            self._talk.say(
+                "state",
+                phase=scene.phase,
+                text=scene.text,
+                cue=scene.cue,
+                chosen=scene.chosen,
+                note=scene.note,
+                asleep=scene.asleep,
+                n_void=self.run.n_void,
+            )
+            if scene.phase is Phase.OVER:
+                self._report(t)
+                self._tell_score()
+                self._talk.say("over", why=scene.note, text=scene.text)
+            self._told = scene
+        if t - self._reported >= REPORT_S:
+            self._report(t)
+
+    def _tell_score(self) -> None:
+        task, targets = self.run.task, self.settings.targets
+        found = score(self.run.selections, self.run.text, task.phrase, len(targets))
+        self._talk.say("score", **asdict(found))
+
+    def _report(self, t: float) -> None:
+        self._reported = t
+        self._talk.say(
+            "frames",
+            n_flips=self.schedule.n_flips,
+            n_dropped=self.schedule.n_dropped,
+            refresh_hz=1.0 / self.schedule.period_s,
+            pace="clock" if self._paced else "screen",
+            n_markers_lost=self.n_markers_lost,
+            n_lines_lost=self._talk.n_lost,
+        )
+
+    def _end(self) -> None:
+        self.window.destroy()
+        QCoreApplication.quit()

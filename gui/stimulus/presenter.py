@@ -167,14 +167,19 @@ class Presenter:
 
     def _tick(self) -> None:
         self.show_frame()
-        if self._leaves is not None and (self._n_asked == 0 or self._clock() > self._leaves):
-            if self._drawn is not None and self._drawn.phase is Phase.OVER:
-                self._end()
-                return
+        if self._may_end():
+            self._end()
+            return
         delay = 0.0
         if self._paced:
             delay = self.schedule.time_of(self.schedule.number + 1) - self._clock()
         self._timer.start(max(0, math.ceil(1e3 * delay)))
+
+    def _may_end(self) -> bool:
+        """Whether the last scene is shown and its markers are with the engine, or have no hope."""
+        if self._leaves is None or self._drawn is None or self._drawn.phase is not Phase.OVER:
+            return False
+        return self._n_asked == 0 or self._clock() > self._leaves
 
     def show_frame(self) -> None:
         """Listen, and show the next frame."""

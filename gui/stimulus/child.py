@@ -77,14 +77,15 @@ class StimulusProcess(QObject):
             self._process.waitForFinished(1000)
 
     def _read(self) -> None:
-        text = self._partial + self._process.readAllStandardOutput().data()
+        text = self._partial + bytes(self._process.readAllStandardOutput().data())
         *lines, self._partial = text.split(b"\n")
         for line in lines:
             said: dict[str, Any] = json.loads(line)
             self.said.emit(said)
 
     def _read_error(self) -> None:
-        lines = self._process.readAllStandardError().data().decode(errors="replace").splitlines()
+        text = bytes(self._process.readAllStandardError().data()).decode(errors="replace")
+        lines = text.splitlines()
         self.trouble = next((line for line in reversed(lines) if line.strip()), self.trouble)
 
     def _finish(self, code: int, status: QProcess.ExitStatus) -> None:

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from bci.paradigms.spelling_scene import Phase
 from bci.types import Decision, Quality
 from gui.link import Answer
+from gui.stimulus.__main__ import main
 from gui.stimulus.settings import StimulusSettings
 from gui.stimulus.talk import MAX_LINES, Talk
 
@@ -178,3 +179,11 @@ def test_settings_pass_through_json(spellers):
     assert again == made
     assert again.keyboard().layout == layout
     assert again.task().phrase == "HELLO"
+
+
+def test_a_process_with_wrong_settings_ends_with_the_reason(monkeypatch, capsys):
+    monkeypatch.setattr("sys.stdin", io.StringIO('{"url": "http://x", "measure_s": 0.1}\n'))
+    assert main() == 2
+    (why,) = json.loads(capsys.readouterr().out)["why"]
+    assert "targets: Field required" in why
+    assert "measure_s" in why

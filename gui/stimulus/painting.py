@@ -30,6 +30,10 @@ _GREY = [QColor(level, level, level) for level in range(256)]
 
 #: Shares of the window's height: line of text, line of notes; and of a cell: the gap.
 _TEXT_BAR, _NOTE_BAR, _GAP = 0.13, 0.06, 0.24
+#: Width of a key, at most, in heights.
+_WIDEST = 1.5
+_LEFT = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
+_RIGHT_SIDE = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
 _HINT = "Esc or Space: blank    Enter: go on"
 
 
@@ -65,9 +69,14 @@ class Picture:
         cell_w, cell_h = w / n_columns, (bottom - top) / n_rows
         gap = _GAP * min(cell_w, cell_h)
         self._stroke = max(3.0, 0.18 * gap)
+        key_h = cell_h - gap
+        key_w = min(cell_w - gap, _WIDEST * key_h)
         self.keys = [
             QRectF(
-                column * cell_w + gap / 2, top + row * cell_h + gap / 2, cell_w - gap, cell_h - gap
+                (column + 0.5) * cell_w - key_w / 2,
+                top + (row + 0.5) * cell_h - key_h / 2,
+                key_w,
+                key_h,
             ).toRect()
             for row, column in cells
         ]
@@ -75,6 +84,12 @@ class Picture:
         for key in self.keys:
             self.keys_region += key
         self._captions: dict[str, QPixmap] = {}
+
+    @property
+    def flicker_share(self) -> float:
+        """Share of the window that flickers, 0 to 1; see `bci.paradigms.collisions.findings`."""
+        area = sum(key.width() * key.height() for key in self.keys)
+        return area / (self._whole.width() * self._whole.height())
 
     def draw(self, painter: QPainter, scene: Scene, levels: Sequence[int] | None) -> None:
         """Draw everything.
@@ -114,35 +129,28 @@ class Picture:
         return self._captions[key.caption]
 
     def _draw_text(self, painter: QPainter, scene: Scene) -> None:
-        bar = self._text_bar
-        room = bar.adjusted(round(0.02 * bar.width()), 0, -round(0.02 * bar.width()), 0)
-        align = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
-        line = room
+        room = _inside(self._text_bar)
         if scene.phrase is not None:
-            line = room.adjusted(0, 0, 0, -room.height() // 3)
-            below = QRect(room.left(), line.bottom(), room.width(), room.height() // 3)
-            painter.setPen(_FAINT)
-            painter.setFont(_fitting(painter, scene.phrase, below, 0.6))
-            painter.drawText(below, align, scene.phrase)
-        written = scene.text.replace(" ", "␣") + "▏"
-        painter.setPen(_TEXT)
-        painter.setFont(_font(0.62 * line.height()))
-        room_for = painter.fontMetrics().elidedText(
-            written, Qt.TextElideMode.ElideLeft, line.width()
-        )
-        painter.drawText(line, align, room_for)
+            half = room.height() // 2
+            self._draw_line(painter, scene.phrase, room.adjusted(0, 0, 0, -half), _FAINT)
+            room = room.adjusted(0, half, 0, 0)
+        end = len(scene.text.rstrip(" "))
+        written = scene.text[:end] + "␣" * (len(scene.text) - end) + "▏"
+        self._draw_line(painter, written, room, _TEXT)
+
+    def _draw_line(self, painter: QPainter, text: str, room: QRect, colour: QColor) -> None:
+        painter.setPen(colour)
+        painter.setFont(_font(min(0.7 * room.height(), 0.5 * self._text_bar.height())))
+        shown = painter.fontMetrics().elidedText(text, Qt.TextElideMode.ElideLeft, room.width())
+        painter.drawText(room, _LEFT, shown)
 
     def _draw_note(self, painter: QPainter, scene: Scene) -> None:
-        bar = self._note_bar.adjusted(
-            round(0.02 * self._note_bar.width()), 0, -round(0.02 * self._note_bar.width()), 0
-        )
+        bar = _inside(self._note_bar)
         painter.setFont(_font(0.5 * bar.height()))
         painter.setPen(_FAINT)
-        painter.drawText(bar, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, _HINT)
+        painter.drawText(bar, _RIGHT_SIDE, _HINT)
         painter.setPen(_TEXT)
-        painter.drawText(
-            bar, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, scene.note
-        )
+        painter.drawText(bar, _LEFT, scene.note)
 
     def _draw_marks(self, painter: QPainter, scene: Scene) -> None:
         painter.setBrush(Qt.BrushStyle.NoBrush)
@@ -154,7 +162,7 @@ class Picture:
             elif label == scene.cue and scene.phase is Phase.CUE:
                 self._frame(painter, key, _CUE)
             elif label == scene.cue:  # where it flickers, a small mark below
-                r = round(1.4 * self._stroke)
+                r = round(2.0 * self._stroke)
                 x, y = key.center().x(), key.bottom() + 1 + round(self._stroke)
                 painter.setPen(Qt.PenStyle.NoPen)
                 painter.setBrush(_CUE)
@@ -168,6 +176,11 @@ class Picture:
         painter.setPen(QPen(colour, self._stroke, style, j=Qt.PenJoinStyle.MiterJoin))
         out = 0.5 * self._stroke + 1.0
         painter.drawRect(QRectF(key).adjusted(-out, -out, out, out))
+
+
+def _inside(bar: QRect) -> QRect:
+    margin = round(0.02 * bar.width())
+    return bar.adjusted(margin, 0, -margin, 0)
 
 
 def _font(pixels: float) -> QFont:

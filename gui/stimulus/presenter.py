@@ -282,6 +282,7 @@ class Presenter:
             "ready",
             **asdict(self.timing),
             pace="screen" if self.timing.vsync else "clock",
+            flicker_share=self._picture.flicker_share,
             objections=self._objections,
         )
         if self.settings.mode == "measure":

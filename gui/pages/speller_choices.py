@@ -1,0 +1,97 @@
+"""What is chosen before a speller starts: task, phrase, keyboard, screen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from pydantic import ValidationError
+from PySide6.QtGui import QGuiApplication
+from PySide6.QtWidgets import QButtonGroup, QComboBox, QHBoxLayout, QLineEdit, QPushButton, QWidget
+
+from bci.config import Config
+from bci.paradigms.keyboard import KEYBOARD_12, KEYBOARD_40, KeyboardLayout
+from bci.paradigms.speller import TARGETS_12, TARGETS_40, Target
+from gui.stimulus.settings import StimulusSettings
+
+__all__ = ["SpellerChoices", "flicker_s"]
+
+#: Size of the flicker's window where it is not to fill a screen.
+WINDOW = (1024, 600)
+#: Flicker beyond the decoder's longest window, seconds.
+MARGIN_S = 0.06
+
+_KEYBOARDS: Mapping[str, tuple[Sequence[Target], KeyboardLayout]] = {
+    "12 keys, two levels": (TARGETS_12, KEYBOARD_12),
+    "40 keys": (TARGETS_40, KEYBOARD_40),
+}
+
+
+def flicker_s(config: Config | None) -> float:
+    """How long a trial must flicker, at most, so that a session's longest window fits into it."""
+    if config is None or config.window.kind == "sliding":
+        return 4.2
+    return max(0.0, config.window.offset_s) + config.window.length_s + MARGIN_S
+
+
+class SpellerChoices(QWidget):
+    """One row of choices."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.copy, self.free = QPushButton("Copy"), QPushButton("Free")
+        self.phrase = QLineEdit("HELLO WORLD")
+        self.keyboard, self.display = QComboBox(), QComboBox()
+        group, row = QButtonGroup(self), QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        for button in (self.copy, self.free):
+            button.setCheckable(True)
+            group.addButton(button)
+            row.addWidget(button)
+        self.copy.setChecked(True)
+        self.copy.setToolTip("Copy the phrase; the screen shows each key to look at")
+        self.free.setToolTip("Write freely; look away to let the speller sleep")
+        self.copy.toggled.connect(self.phrase.setEnabled)
+        self.phrase.setAccessibleName("Phrase to copy")
+        self.phrase.setPlaceholderText("phrase to copy")
+        self.keyboard.addItems(list(_KEYBOARDS))
+        for number, screen in enumerate(QGuiApplication.screens()):
+            size = screen.geometry()
+            self.display.addItem(
+                f"full screen: {screen.name() or number}, {size.width()} × {size.height()}", number
+            )
+        self.display.addItem(f"a window, {WINDOW[0]} × {WINDOW[1]}", None)
+        row.addWidget(self.phrase, 1)
+        row.addWidget(self.keyboard)
+        row.addWidget(self.display)
+
+    def suggest(self, config: Config | None) -> None:
+        """Choose the keyboard that has as many keys as a session's decoder has targets."""
+        decoder = None if config is None else config.decoder
+        n_targets = len(getattr(decoder, "frequencies_hz", ()))
+        self.keyboard.setCurrentIndex(1 if n_targets > 12 else 0)
+
+    def settings(self, url: str, token: str, config: Config | None) -> StimulusSettings:
+        """What the flicker's process is told.
+
+        Raises
+        ------
+        ValueError
+            Something is missing; the message says what.
+        """
+        targets, layout = _KEYBOARDS[self.keyboard.currentText()]
+        number = self.display.currentData()
+        try:
+            return StimulusSettings.describe(
+                targets,
+                layout,
+                url=url,
+                token=token or None,
+                mode="copy" if self.copy.isChecked() else "free",
+                phrase=self.phrase.text().strip(),
+                times={"stim_s": flicker_s(config)},
+                window=WINDOW if number is None else None,
+                screen=number or 0,
+            )
+        except ValidationError as error:
+            why = error.errors()[0]["msg"].removeprefix("Value error, ")
+            raise ValueError(why) from error

@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from pydantic import ValidationError
-from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QButtonGroup, QComboBox, QHBoxLayout, QLineEdit, QPushButton, QWidget
 
 from bci.config import Config
 from bci.paradigms.keyboard import KEYBOARD_12, KEYBOARD_40, KeyboardLayout
 from bci.paradigms.speller import TARGETS_12, TARGETS_40, Target
+from gui.pages.displays import DisplayBox
 from gui.stimulus.settings import StimulusSettings
 
 __all__ = ["SpellerChoices", "flicker_s"]
 
-#: Size of the flicker's window where it is not to fill a screen.
-WINDOW = (1024, 600)
 #: Flicker beyond the decoder's longest window, seconds.
 MARGIN_S = 0.06
 
@@ -40,7 +38,7 @@ class SpellerChoices(QWidget):
         super().__init__()
         self.copy, self.free = QPushButton("Copy"), QPushButton("Free")
         self.phrase = QLineEdit("HELLO WORLD")
-        self.keyboard, self.display = QComboBox(), QComboBox()
+        self.keyboard, self.display = QComboBox(), DisplayBox()
         group, row = QButtonGroup(self), QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
         for button in (self.copy, self.free):
@@ -54,12 +52,6 @@ class SpellerChoices(QWidget):
         self.phrase.setAccessibleName("Phrase to copy")
         self.phrase.setPlaceholderText("phrase to copy")
         self.keyboard.addItems(list(_KEYBOARDS))
-        for number, screen in enumerate(QGuiApplication.screens()):
-            size = screen.geometry()
-            self.display.addItem(
-                f"full screen: {screen.name() or number}, {size.width()} × {size.height()}", number
-            )
-        self.display.addItem(f"a window, {WINDOW[0]} × {WINDOW[1]}", None)
         row.addWidget(self.phrase, 1)
         row.addWidget(self.keyboard)
         row.addWidget(self.display)
@@ -79,7 +71,6 @@ class SpellerChoices(QWidget):
             Something is missing; the message says what.
         """
         targets, layout = _KEYBOARDS[self.keyboard.currentText()]
-        number = self.display.currentData()
         try:
             return StimulusSettings.describe(
                 targets,
@@ -89,8 +80,7 @@ class SpellerChoices(QWidget):
                 mode="copy" if self.copy.isChecked() else "free",
                 phrase=self.phrase.text().strip(),
                 times={"stim_s": flicker_s(config)},
-                window=WINDOW if number is None else None,
-                screen=number or 0,
+                **self.display.where(),
             )
         except ValidationError as error:
             why = error.errors()[0]["msg"].removeprefix("Value error, ")

@@ -18,7 +18,6 @@ from PySide6.QtGui import QPainter, QRegion
 from bci.clock import now
 from bci.paradigms.frames import FrameSchedule, FrameTiming, measure, objections
 from bci.paradigms.frequencies import luminance
-from bci.paradigms.spelling import SpellingRun
 from bci.paradigms.spelling_scene import Phase, Scene
 from bci.paradigms.spelling_score import score
 from gui.link import Answer, EngineLink
@@ -55,7 +54,7 @@ class Presenter:
     Attributes
     ----------
     window : StimulusWindow
-    run : SpellingRun
+    run : SpellingRun or FlashRun
     schedule : FrameSchedule
     timing : FrameTiming or None
         None until the screen is measured.
@@ -73,7 +72,7 @@ class Presenter:
         surface: Surface | None = None,
     ) -> None:
         self.settings = settings
-        self.run = SpellingRun(settings.task(), settings.keyboard(), settings.spelling_times())
+        self.run = settings.run()
         self.window = StimulusWindow(settings.window, settings.screen)
         self.timing: FrameTiming | None = None
         self.n_markers_lost = 0
@@ -83,6 +82,7 @@ class Presenter:
         self.schedule = self._new_schedule(self.window.nominal_hz)
         self._flips: list[float] = []  # while the screen is measured
         self._levels: list[list[int]] = []  # of each key, by frame of the flicker
+        self._at_rest: list[int] | None = None  # as the picture has it
         self._objections: list[str] = []
         self._picture = self._new_picture()
         self._drawn: Scene | None = None
@@ -151,6 +151,8 @@ class Presenter:
 
     def _refusals(self) -> list[str]:
         """Why this run may not start."""
+        if self.settings.mode == "timing":
+            return []
         if self.settings.mode == "calibration":
             return self._objections
         known = ((self._link.status or {}).get("decoder") or {}).get("labels") or []
@@ -222,7 +224,7 @@ class Presenter:
     def _paint(self, scene: Scene, due: float) -> None:
         levels = self.levels(scene, due)
         whole = scene is not self._drawn or self.window.is_stale or not self._surface.keeps
-        if not whole and levels is None and self.timing is not None:
+        if not whole and scene.flicker_since is None and self.timing is not None:
             return  # it is there already
         if self.window.is_stale:
             self._picture = self._new_picture()
@@ -241,13 +243,13 @@ class Presenter:
     def levels(self, scene: Scene, due: float) -> Sequence[int] | None:
         """Level of each key, 0 to 255, in the frame scheduled at `due`; None: all at rest."""
         if scene.flicker_since is None or not self._levels:
-            return None
+            return self._at_rest
         frame = round((due - scene.flicker_since) / self.schedule.period_s)
         return self._levels[min(frame, len(self._levels) - 1)]
 
     def _new_picture(self) -> Picture:
-        cells = [(target.row, target.column) for target in self.settings.targets]
-        return Picture(cells, self.window.size(), self.window.devicePixelRatio())
+        size, ratio = self.window.size(), self.window.devicePixelRatio()
+        return Picture(self.settings.cells(), size, ratio)
 
     # --- the screen --------------------------------------------------------------------------
 
@@ -272,6 +274,8 @@ class Presenter:
         n_frames = math.ceil(self.settings.times.stim_s * hz) + 1
         table = [luminance(target.flicker(), hz, n_frames) for target in self.settings.targets]
         self._levels = np.rint(255.0 * np.array(table).T).astype(int).tolist()
+        if self.settings.mode == "timing":
+            self._levels, self._at_rest = [[255]], [0]
         self._objections = objections(
             self.timing,
             nominal,
@@ -291,6 +295,8 @@ class Presenter:
     # --- what is said ------------------------------------------------------------------------
 
     def _post(self, value: str, t: float) -> None:
+        if self.settings.mode == "timing":
+            self._talk.say("flip", value=value, t=t)
         self._n_asked += 1
         self._link.post("/v1/markers", {"value": value, "t": t}, self._take_answer)
 

@@ -9,15 +9,17 @@ from pydantic import Field, model_validator
 
 from bci.config import Settings
 from bci.errors import ConfigError
+from bci.paradigms.flash_run import FlashRun
 from bci.paradigms.frequencies import Flicker
 from bci.paradigms.keyboard import Key, Keyboard, KeyboardLayout
 from bci.paradigms.speller import Target
+from bci.paradigms.spelling import SpellingRun
 from bci.paradigms.spelling_scene import SpellingTimes
 from bci.paradigms.spelling_tasks import Calibration, Copying, FreeSpelling, Task
 
 __all__ = ["Mode", "StimulusSettings", "TargetSettings"]
 
-Mode = Literal["calibration", "copy", "free", "measure"]
+Mode = Literal["calibration", "copy", "free", "measure", "timing"]
 
 
 class TargetSettings(Settings):
@@ -52,17 +54,20 @@ class StimulusSettings(Settings):
 
     url: str = Field(description="of the engine's API")
     token: str | None = None
-    targets: tuple[TargetSettings, ...] = Field(min_length=2)
+    targets: tuple[TargetSettings, ...] = Field((), description="none for mode timing")
     pages: dict[str, tuple[tuple[str, str, str], ...]] = Field(
-        description="keyboard: page: action, value and caption of each target's key"
+        {}, description="keyboard: page: action, value and caption of each target's key"
     )
     mode: Mode = "copy"
     phrase: str = Field("", description="to be copied")
     n_blocks: int = Field(2, ge=1, description="of calibration")
-    seed: int = Field(0, ge=0, description="of calibration's order")
+    seed: int = Field(
+        0, ge=0, description="of calibration's order, and of the times of mode timing"
+    )
     idle_after: int | None = Field(
         3, ge=1, description="free spelling falls asleep after so many trials without decision"
     )
+    seconds: float = Field(120.0, ge=1, le=600, description="of mode timing")
     times: TimesSettings = TimesSettings()
     window: tuple[int, int] | None = Field(
         None, description="width and height of a window; null: the full screen"
@@ -76,9 +81,10 @@ class StimulusSettings(Settings):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
+        if self.mode != "timing" and len(self.targets) < 2:
+            raise ValueError(f"a speller needs 2 targets or more, found {len(self.targets)}")
         try:
-            self.keyboard()
-            self.task()
+            self.run()
         except ConfigError as error:  # it would pass through pydantic without its place
             raise ValueError(str(error)) from error
         return self
@@ -124,6 +130,18 @@ class StimulusSettings(Settings):
                 **others,
             }
         )
+
+    def run(self) -> SpellingRun | FlashRun:
+        """Build the run, as it is before its start."""
+        if self.mode == "timing":
+            return FlashRun(self.seconds, self.seed)
+        return SpellingRun(self.task(), self.keyboard(), self.spelling_times())
+
+    def cells(self) -> list[tuple[int, int]]:
+        """Row and column of each key, or of the one patch."""
+        if self.mode == "timing":
+            return [(0, 0)]
+        return [(target.row, target.column) for target in self.targets]
 
     def keyboard(self) -> Keyboard:
         """Build the keyboard, with nothing written.

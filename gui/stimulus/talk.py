@@ -5,8 +5,8 @@ Commands, ``{"do": …}``: ``start`` (also goes on after a pause or a break), ``
 the commands counts as ``stop``: nothing flickers on without its application.
 
 What is said, ``{"say": …}``: ``ready`` (the measured screen, and what there is to
-object), ``state``, ``selection``, ``score``, ``frames`` (each second), ``trouble``,
-``refused``, ``over``.
+object), ``state``, ``selection``, ``score``, ``frames`` (each second), ``flip`` (of a
+timing check), ``trouble``, ``refused``, ``over``.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from PySide6.QtTest import QTest
 from bci.paradigms.frequencies import plan, targets
 from bci.paradigms.keyboard import UNDO, Key, KeyboardLayout
 from bci.paradigms.spelling_scene import Phase
+from bci.paradigms.timing_check import changes
 
 PERIOD = 1 / 60
 FIVE_S = {"stim_s": 5.0, "cue_s": 0.1, "wait_s": 0.0, "feedback_s": 0.1, "rest_s": 0.0}
@@ -141,3 +142,23 @@ def test_where_swaps_wait_for_nothing_the_clock_paces(make):
     assert stage.presenter.timing is None
     stage.measured()
     assert stage.talk.all("ready")[0]["pace"] == "clock"
+
+
+def test_the_patch_of_a_timing_check_is_white_and_black_when_it_is_said(make):
+    stage = make(mode="timing", seconds=8.0, size=(400, 240)).started()
+    start, seen = None, []
+    while stage.run.phase is not Phase.OVER:
+        number = stage.frame()
+        due = stage.presenter.schedule.time_of(number)
+        start = due if start is None and stage.run.phase is not Phase.READY else start
+        seen.append((due, stage.key_levels()[0]))
+    wanted = changes(8.0) + start
+    assert {level for _, level in seen} == {0, 255}
+    for due, level in seen[:-1]:
+        white = np.searchsorted(wanted, due + 1e-9) % 2 == 1
+        assert level == 255 * white
+    said = stage.talk.all("flip")
+    assert [f["value"] for f in said[:3]] == ["stim_on", "stim_off", "stim_on"]
+    found = [f["t"] for f in said[: len(wanted)]]
+    assert found == pytest.approx(wanted[: len(found)].tolist(), abs=1.1 * PERIOD)
+    assert stage.link.markers == [(f["value"], f["t"]) for f in said]

@@ -172,6 +172,11 @@ def test_wrong_settings_say_why(spellers, changes, why):
         )
 
 
+def test_a_speller_needs_keys():
+    with pytest.raises(ValidationError, match="2 targets or more, found 0"):
+        StimulusSettings(url="http://x", mode="free")
+
+
 def test_settings_pass_through_json(spellers):
     targets, layout = spellers["40"]
     made = StimulusSettings.describe(targets, layout, url="http://x", mode="copy", phrase="hello")
@@ -185,5 +190,4 @@ def test_a_process_with_wrong_settings_ends_with_the_reason(monkeypatch, capsys)
     monkeypatch.setattr("sys.stdin", io.StringIO('{"url": "http://x", "measure_s": 0.1}\n'))
     assert main() == 2
     (why,) = json.loads(capsys.readouterr().out)["why"]
-    assert "targets: Field required" in why
-    assert "measure_s" in why
+    assert why.startswith("measure_s: ")

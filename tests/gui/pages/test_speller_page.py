@@ -1,13 +1,12 @@
 """The speller's page: what it starts, asks for and shows."""
 
 import pytest
-from PySide6.QtCore import QObject, Qt, Signal
+from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 
 from bci import config
 from bci.paradigms.spelling_scene import Selection
 from bci.paradigms.spelling_score import score
-from gui.pages import speller
 from gui.pages.speller import SpellerPage
 from gui.pages.speller_choices import flicker_s
 
@@ -24,42 +23,11 @@ def session(cues="told", n=40):
     return config.loads(SESSION.replace("CUES", cues).replace("HZ", hz))
 
 
-class Process(QObject):
-    said = Signal(dict)
-    ended = Signal(int)
-    trouble = ""
-
-    def __init__(self, parent=None):
-        super().__init__(parent)
-        self.running, self.settings, self.asked = False, None, []
-
-    def start(self, settings):
-        self.running, self.settings = True, settings
-
-    def send(self, do):
-        if self.running:
-            self.asked.append(do)
-
-    def stop(self):
-        if self.running:
-            self.running = False
-            self.ended.emit(0)
-
-
-class Link:
-    state = "live"
-
-
 @pytest.fixture
-def page(qtbot, monkeypatch):
-    monkeypatch.setattr(speller, "StimulusProcess", Process)
-    made = SpellerPage()
-    qtbot.addWidget(made)
-    with qtbot.waitActive(made):
-        made.show()
-        made.activateWindow()
+def page(shown, live):
+    made = shown(SpellerPage)
     made.set_session("http://127.0.0.1:1", "a-token-of-16-signs", session())
-    made.refresh(Link)
+    made.refresh(live)
     return made
 
 

@@ -114,7 +114,7 @@ class SpellerPage(QWidget):
     def _connect(self) -> None:
         for button, deed, keys in (
             (self.go, self.start, "Ctrl+Return"),
-            (self.pause, lambda: self.process.send("pause"), "Ctrl+P"),
+            (self.pause, lambda: self.process.send("pause"), "Ctrl+Shift+P"),
             (self.undo, lambda: self.process.send("undo"), "Ctrl+Z"),
             (self.clear, lambda: self.process.send("clear"), "Ctrl+Backspace"),
             (self.speak, self._speak, "Ctrl+Shift+S"),

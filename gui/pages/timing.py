@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 import pyqtgraph as pg
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import QEvent, Qt, Signal
+from PySide6.QtGui import QPalette
 from PySide6.QtWidgets import (
     QComboBox,
     QGridLayout,
@@ -120,16 +121,13 @@ class TimingPage(QWidget):
             (self.go, 0),
         ):  # fmt: skip
             row.addWidget(widget, stretch)
-        look = pg.mkColor(self.palette().color(self.palette().ColorRole.WindowText))
         self.plot.setBackground(None)
         self.plot.addItem(self._bars)
         self.plot.setMouseEnabled(False, False)
         self.plot.hideButtons()
-        for side, text in (("bottom", "from the flip to its edge in the samples, ms"),
-                           ("left", "flips")):  # fmt: skip
-            self.plot.getAxis(side).setPen(look)
-            self.plot.getAxis(side).setTextPen(look)
-            self.plot.setLabel(side, text)
+        self.plot.setLabel("bottom", "from the flip to its edge in the samples, ms")
+        self.plot.setLabel("left", "flips")
+        self._colour()
         grid = QGridLayout()
         grid.setSpacing(12)
         grid.addWidget(card("Differences", self.plot), 0, 0, 2, 1)
@@ -149,6 +147,18 @@ class TimingPage(QWidget):
         page.addWidget(self.error)
         page.addLayout(grid, 1)
         page.addLayout(bottom)
+
+    def _colour(self) -> None:
+        palette = self.palette()
+        for side in ("bottom", "left"):
+            self.plot.getAxis(side).setPen(palette.color(QPalette.ColorRole.WindowText))
+            self.plot.getAxis(side).setTextPen(palette.color(QPalette.ColorRole.WindowText))
+        self._bars.setOpts(brush=palette.color(QPalette.ColorRole.Highlight), pen=None)
+
+    def changeEvent(self, event: QEvent) -> None:  # noqa: N802
+        """Qt's; the plot takes on the colours of another theme."""
+        if event.type() == QEvent.Type.PaletteChange:
+            self._colour()
 
     def _describe(self, method: str) -> None:
         self.about.setText(_METHODS[method])
@@ -201,12 +211,9 @@ class TimingPage(QWidget):
 
     def _draw(self, differences: FloatArray) -> None:
         ms = 1e3 * differences
-        counts, walls = np.histogram(ms, bins=min(40, max(8, len(ms) // 4)))
-        colour = self.palette().color(self.palette().ColorRole.Highlight)
-        self._bars.setOpts(
-            x=0.5 * (walls[:-1] + walls[1:]), height=counts, width=0.9 * np.diff(walls),
-            brush=colour, pen=None,
-        )  # fmt: skip
+        counts, walls = np.histogram(ms, bins=min(24, max(6, len(ms) // 8)))
+        middles = 0.5 * (walls[:-1] + walls[1:])
+        self._bars.setOpts(x=middles, height=counts, width=0.9 * np.diff(walls))
 
     # --- what the person asks for ----------------------------------------------------------------
 

@@ -90,8 +90,12 @@ def test_every_deed_by_mouse_and_by_key(page, qtbot):
     page.process.asked.clear()
     for button in (page.pause, page.undo, page.clear):
         button.click()
-    for key, do in ((Qt.Key.Key_P, "pause"), (Qt.Key.Key_Z, "undo")):
-        QTest.keyClick(page, key, Qt.KeyboardModifier.ControlModifier)
+    control, shift = Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.ShiftModifier
+    for key, held, do in (
+        (Qt.Key.Key_P, control | shift, "pause"),
+        (Qt.Key.Key_Z, control, "undo"),
+    ):
+        QTest.keyClick(page, key, held)
         qtbot.waitUntil(lambda do=do: page.process.asked[3:][-1:] == [do])
     QTest.keyClick(page, Qt.Key.Key_Escape)
     assert page.process.asked == ["pause", "undo", "clear", "pause", "undo", "blank"]

@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from bci.paradigms.keyboard import Keyboard
+from bci.paradigms.keyboard import NOTHING, Keyboard
 from bci.paradigms.spelling_scene import Phase, Scene, Selection, SpellingTimes
 from bci.paradigms.spelling_tasks import Task
 from bci.paradigms.timetable import CUE, STIM_OFF, STIM_ON, TimedMarker
@@ -72,7 +72,7 @@ class SpellingRun:
         self._wanted: str | None = None
         self._onset: float | None = None  # when this trial's flicker came on the screen
         self._decision: Mapping[str, Any] | None = None
-        self._caption = ""
+        self._key = NOTHING  # that was selected
         self._n_unanswered = 0  # in a row
         self._asleep = False
         self._counts = True  # the trial that was decided last
@@ -104,8 +104,8 @@ class SpellingRun:
         self._edit(self.keyboard.undo())
 
     def clear(self) -> None:
-        """Delete the text."""
-        self._edit(Keyboard(self.keyboard.layout))
+        """Delete the text; undone, it comes back."""
+        self._edit(self.keyboard.clear())
 
     def stop(self, note: str = "stopped") -> None:
         """End the run."""
@@ -231,7 +231,7 @@ class SpellingRun:
             self._enter(Phase.OVER, why)
             return
         self._began = self._onset = self._decision = None
-        self._caption = ""
+        self._key = NOTHING
         self._wanted = self.task.wanted(n, self.keyboard)
         self._enter(Phase.CUE, ASLEEP if self._asleep else "")
 
@@ -247,7 +247,7 @@ class SpellingRun:
             self._n_unanswered = 0
         else:
             self._n_unanswered = 0
-            self._caption = self.keyboard.key(label).caption
+            self._key = self.keyboard.key(label)
             if self.task.types:
                 self.keyboard = self.keyboard.select(label)
         self._enter(Phase.FEEDBACK, ASLEEP if self._asleep else note)
@@ -271,7 +271,8 @@ class SpellingRun:
                 wanted=self._wanted,
                 label=label,
                 unaided=max(alone, key=alone.__getitem__, default=None) if label else None,
-                caption=self._caption,
+                caption=self._key.caption,
+                action=self._key.action if self.task.types else "none",
                 probability=proba.get(label),
                 forced=decision.get("forced", False),
                 seconds=self._now - self._began,
@@ -287,13 +288,12 @@ class SpellingRun:
         return "" if self._label else f"'{self._decision['label']}' is no target"
 
     def _draw(self) -> Scene:
-        page, layout = self.keyboard.page, self.keyboard.layout
         scene = Scene(
             self.phase,
             self.text,
             self.task.phrase,
-            layout.labels,
-            layout.pages[page],
+            self.keyboard.layout.labels,
+            self.keyboard.keys,
             note=self._note,
             asleep=self._asleep,
         )

@@ -108,8 +108,8 @@ class Selection:
         What was selected; None: no decision, and `reason` says why.
     unaided : str or None
         What the decoder alone, without a language's prior, found most probable.
-    caption : str
-        Of the key that was selected.
+    caption, action : str
+        Of the key that was selected; "none" where selections do nothing (calibration).
     probability : float or None
         That the decision gives to `label`.
     forced : bool
@@ -122,6 +122,7 @@ class Selection:
     label: str | None
     unaided: str | None
     caption: str
+    action: str
     probability: float | None
     forced: bool
     seconds: float

@@ -115,7 +115,7 @@ class Copying:
         """See `Task`."""
         if keyboard.text == self.phrase:
             return "the phrase is written"
-        needed = len(Keyboard(keyboard.layout).targets_for(self.phrase))
+        needed = len(Keyboard(keyboard.layout, words=keyboard.words).targets_for(self.phrase))
         if n >= self.patience * needed:
             return f"given up after {n} selections, where {needed} would have done"
         return ""

@@ -210,6 +210,8 @@ class SpellerPage(QWidget):
                 self.state.setText(line["note"] or _SAID.get(self._phase, self._phase))
             case "selection":
                 self.selections.add(line)
+                if line["action"] == "speak":
+                    self._speak()
             case "score":
                 self.score.show_values(describe_score(line))
             case "frames" if self._ready is not None:

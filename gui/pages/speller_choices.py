@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
 from pydantic import ValidationError
 from PySide6.QtWidgets import QButtonGroup, QComboBox, QHBoxLayout, QLineEdit, QPushButton, QWidget
 
 from bci.config import Config
+from bci.paradigms import layouts
 from bci.paradigms.keyboard import KEYBOARD_12, KEYBOARD_40, KeyboardLayout
-from bci.paradigms.speller import TARGETS_12, TARGETS_40, Target
+from bci.paradigms.speller import TARGETS_12, TARGETS_40
 from gui.pages.displays import DisplayBox
 from gui.stimulus.settings import StimulusSettings
 
@@ -17,11 +16,12 @@ __all__ = ["SpellerChoices", "flicker_s"]
 
 #: Flicker beyond the decoder's longest window, seconds.
 MARGIN_S = 0.06
+#: Of the keyboards with enough keys, this language's is chosen at first.
+FIRST = "en"
 
-_KEYBOARDS: Mapping[str, tuple[Sequence[Target], KeyboardLayout]] = {
-    "12 keys, two levels": (TARGETS_12, KEYBOARD_12),
-    "40 keys": (TARGETS_40, KEYBOARD_40),
-}
+#: Keyboards without words; others come from files (`bci.paradigms.layouts`).
+_PLAIN = {"12 keys, two levels": KEYBOARD_12, "40 keys": KEYBOARD_40}
+_TARGETS = {len(targets): targets for targets in (TARGETS_12, TARGETS_40)}
 
 
 def flicker_s(config: Config | None) -> float:
@@ -51,16 +51,25 @@ class SpellerChoices(QWidget):
         self.copy.toggled.connect(self.phrase.setEnabled)
         self.phrase.setAccessibleName("Phrase to copy")
         self.phrase.setPlaceholderText("phrase to copy")
-        self.keyboard.addItems(list(_KEYBOARDS))
+        for name in layouts.names():
+            self.keyboard.addItem(f"{name}, with words", layouts.load_layout(name))
+        for name, layout in _PLAIN.items():
+            self.keyboard.addItem(name, layout)
+        self.keyboard.setToolTip("Keyboards with words are files; others have symbols only")
         row.addWidget(self.phrase, 1)
         row.addWidget(self.keyboard)
         row.addWidget(self.display)
 
+    def _n_keys(self, index: int) -> int:
+        return len(self.keyboard.itemData(index).labels)
+
     def suggest(self, config: Config | None) -> None:
         """Choose the keyboard that has as many keys as a session's decoder has targets."""
         decoder = None if config is None else config.decoder
-        n_targets = len(getattr(decoder, "frequencies_hz", ()))
-        self.keyboard.setCurrentIndex(1 if n_targets > 12 else 0)
+        n_targets = len(getattr(decoder, "frequencies_hz", ())) or 12
+        fitting = [i for i in range(self.keyboard.count()) if self._n_keys(i) >= n_targets]
+        wanted = [i for i in fitting if self.keyboard.itemText(i).startswith(FIRST)]
+        self.keyboard.setCurrentIndex((wanted or fitting or [0])[0])
 
     def settings(self, url: str, token: str, config: Config | None) -> StimulusSettings:
         """What the flicker's process is told.
@@ -70,10 +79,10 @@ class SpellerChoices(QWidget):
         ValueError
             Something is missing; the message says what.
         """
-        targets, layout = _KEYBOARDS[self.keyboard.currentText()]
+        layout: KeyboardLayout = self.keyboard.currentData()
         try:
             return StimulusSettings.describe(
-                targets,
+                _TARGETS[len(layout.labels)],
                 layout,
                 url=url,
                 token=token or None,

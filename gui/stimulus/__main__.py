@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from PySide6.QtGui import QGuiApplication
 
 from bci.api.wire import dumps
+from bci.errors import BciError
 from gui.link import EngineLink
 from gui.stimulus.presenter import Presenter
 from gui.stimulus.settings import StimulusSettings
@@ -19,19 +20,21 @@ SWITCH_S = 1e-3
 
 
 def main() -> int:
-    """Run until told to stop; 2: the settings are wrong, and a line says how."""
+    """Run until told to stop; another code than 0: it cannot, and a line says why."""
     try:
         settings = StimulusSettings.model_validate_json(sys.stdin.readline())
     except ValidationError as error:
         why = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        sys.stdout.write(dumps({"say": "refused", "why": [why]}) + "\n")
-        return 2
+        return _refuse(why, 2)
     sys.setswitchinterval(SWITCH_S)
     app = QGuiApplication(sys.argv[:1])
     app.setQuitOnLastWindowClosed(False)
     talk = Talk(sys.stdin, sys.stdout)
     link = EngineLink(settings.url, settings.token, samples=False)
-    presenter = Presenter(settings, link, talk)
+    try:
+        presenter = Presenter(settings, link, talk)
+    except BciError as error:
+        return _refuse(str(error), error.exit_code)
     talk.start()
     if settings.mode != "measure":
         link.start()
@@ -41,6 +44,11 @@ def main() -> int:
     code = app.exec()
     talk.close()
     link.close()
+    return code
+
+
+def _refuse(why: str, code: int) -> int:
+    sys.stdout.write(dumps({"say": "refused", "why": [why]}) + "\n")
     return code
 
 

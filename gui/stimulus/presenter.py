@@ -16,8 +16,11 @@ from PySide6.QtCore import QCoreApplication, QRect, Qt, QTimer
 from PySide6.QtGui import QPainter, QRegion
 
 from bci.clock import now
+from bci.paradigms.expectation import expect
 from bci.paradigms.frames import FrameSchedule, FrameTiming, measure, objections
 from bci.paradigms.frequencies import luminance
+from bci.paradigms.language import LanguageModel
+from bci.paradigms.spelling import SpellingRun
 from bci.paradigms.spelling_scene import Phase, Scene
 from bci.paradigms.spelling_score import score
 from gui.link import Answer, EngineLink
@@ -91,6 +94,7 @@ class Presenter:
         self._reported = -math.inf
         self._seq = -1  # newest decision seen
         self._n_asked = 0  # markers under way
+        self._expects = settings.expects
         self._wants_start = False
         self._lost = False
         self._leaves: float | None = None
@@ -193,6 +197,8 @@ class Presenter:
         t = self._clock()
         late = self.schedule.flipped(t) - number
         # the flicker keeps to the schedule: a late frame is seen late, and the next is in time
+        if scene.phase is Phase.CUE and scene is not self._told:
+            self._expect()  # before the marker that opens the trial's window
         for marker in self.run.flipped(scene, t - late * self.schedule.period_s):
             self._post(marker.value, marker.t)
         if self.timing is None:
@@ -293,6 +299,20 @@ class Presenter:
             self.leave()
 
     # --- what is said ------------------------------------------------------------------------
+
+    def _expect(self) -> None:
+        """Tell the engine which keys the language makes probable for this trial."""
+        run = self.run
+        if not isinstance(run, SpellingRun) or not self._expects:
+            return
+        words = run.keyboard.words
+        if isinstance(words, LanguageModel):
+            self._link.post("/v1/prior", {"proba": expect(run.keyboard, words)}, self._hear_prior)
+
+    def _hear_prior(self, answer: Answer) -> None:
+        if not answer.ok:  # a session that cannot use it will not learn to
+            self._expects = False
+            self._talk.say("trouble", why=f"the language's prior is not used: {answer.error}")
 
     def _post(self, value: str, t: float) -> None:
         if self.settings.mode == "timing":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
@@ -12,6 +13,7 @@ from bci.errors import ConfigError
 from bci.paradigms.flash_run import FlashRun
 from bci.paradigms.frequencies import Flicker
 from bci.paradigms.keyboard import Key, Keyboard, KeyboardLayout
+from bci.paradigms.language import load_language
 from bci.paradigms.speller import Target
 from bci.paradigms.spelling import SpellingRun
 from bci.paradigms.spelling_scene import SpellingTimes
@@ -58,6 +60,12 @@ class StimulusSettings(Settings):
     pages: dict[str, tuple[tuple[str, str, str], ...]] = Field(
         {}, description="keyboard: page: action, value and caption of each target's key"
     )
+    language: str = Field(
+        "", description="of the words that are offered, as wordfreq calls it; empty: none are"
+    )
+    expects: bool = Field(
+        True, description="tell the engine which keys the language makes probable"
+    )
     mode: Mode = "copy"
     phrase: str = Field("", description="to be copied")
     n_blocks: int = Field(2, ge=1, description="of calibration")
@@ -84,7 +92,9 @@ class StimulusSettings(Settings):
         if self.mode != "timing" and len(self.targets) < 2:
             raise ValueError(f"a speller needs 2 targets or more, found {len(self.targets)}")
         try:
-            self.run()
+            if self.mode != "timing":
+                self.keyboard()
+                self.task()
         except ConfigError as error:  # it would pass through pydantic without its place
             raise ValueError(str(error)) from error
         return self
@@ -127,15 +137,26 @@ class StimulusSettings(Settings):
                     name: [(key.action, key.value, key.caption) for key in keys]
                     for name, keys in layout.pages.items()
                 },
+                "language": layout.language,
                 **others,
             }
         )
 
     def run(self) -> SpellingRun | FlashRun:
-        """Build the run, as it is before its start."""
+        """Build the run, as it is before its start.
+
+        Raises
+        ------
+        MissingDependency, ConfigError
+            The words of the language cannot be had.
+        """
         if self.mode == "timing":
             return FlashRun(self.seconds, self.seed)
-        return SpellingRun(self.task(), self.keyboard(), self.spelling_times())
+        keyboard = self.keyboard()
+        if self.language and self.mode in ("copy", "free"):
+            words = load_language(self.language, keyboard.layout.symbols)
+            keyboard = replace(keyboard, words=words)
+        return SpellingRun(self.task(), keyboard, self.spelling_times())
 
     def cells(self) -> list[tuple[int, int]]:
         """Row and column of each key, or of the one patch."""
@@ -144,7 +165,7 @@ class StimulusSettings(Settings):
         return [(target.row, target.column) for target in self.targets]
 
     def keyboard(self) -> Keyboard:
-        """Build the keyboard, with nothing written.
+        """Build the keyboard, with nothing written and without words.
 
         Raises
         ------
@@ -152,7 +173,8 @@ class StimulusSettings(Settings):
             Pages and targets don't fit together.
         """
         pages = {name: tuple(Key(*key) for key in keys) for name, keys in self.pages.items()}  # type: ignore[arg-type]
-        return Keyboard(KeyboardLayout(tuple(t.label for t in self.targets), pages))
+        labels = tuple(t.label for t in self.targets)
+        return Keyboard(KeyboardLayout(labels, pages, self.language))
 
     def task(self) -> Task:
         """Build what is to be done.

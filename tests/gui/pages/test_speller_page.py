@@ -112,8 +112,8 @@ def test_every_deed_by_mouse_and_by_key(page, qtbot):
 def test_it_shows_text_selections_score_and_frames(page):
     start(page)
     assert page.text.text() == "HE"
-    made = Selection("a", "b", "b", "B", 0.93, False, 2.5)
-    for selection in (made, Selection("a", None, None, "", None, False, 4.0, "amplitude")):
+    made = Selection("a", "b", "b", "B", "type", 0.93, False, 2.5)
+    for selection in (made, Selection("a", None, None, "", "none", None, False, 4.0, "amplitude")):
         line = {f: getattr(selection, f) for f in Selection.__dataclass_fields__}
         page.process.said.emit({"say": "selection", **line, "right": selection.right})
     rows = [[page.selections.item(row, column).text() for column in range(5)] for row in range(2)]
@@ -154,3 +154,21 @@ def test_speech_is_there_or_says_why_not(page):
     reason = page._speaker.reason
     assert page.speak.isEnabled() == (not reason)
     assert page.speak.toolTip() == (reason or "Ctrl+Shift+S")
+
+
+def test_keyboards_with_words_are_offered_and_a_key_speaks(page, monkeypatch):
+    said = []
+    monkeypatch.setattr(page._speaker, "speak", said.append)
+    assert page.choices.keyboard.currentText().startswith("en_40")
+    start(page)
+    assert page.process.settings.language == "en"
+    made = Selection("a", "a", "a", "speak", "speak", 0.93, False, 2.5)
+    line = {f: getattr(made, f) for f in Selection.__dataclass_fields__}
+    page.process.said.emit({"say": "selection", **line, "right": made.right})
+    assert said == ["HE"]
+
+
+@pytest.mark.parametrize(("n", "n_keys"), [(12, 12), (40, 40)])
+def test_the_keyboard_that_fits_the_decoder_is_suggested(page, n, n_keys):
+    page.set_session("http://127.0.0.1:1", "", session(n=n))
+    assert len(page.choices.keyboard.currentData().labels) == n_keys

@@ -52,18 +52,21 @@ class Link:
         self.state, self.reason = "live", ""
         self.status = {"decoder": {"labels": list(labels)}}
         self.decisions = DecisionStore()
-        self.markers = []
+        self.markers, self.priors, self.answers = [], [], {}
         self.answer = Answer(True, 202)
         self._waiting = []
 
     def post(self, path, body, done=None):
-        assert path == "/v1/markers"
-        self.markers.append((body["value"], body["t"]))
-        self._waiting.append(done)
+        if path == "/v1/prior":
+            self.priors.append(body["proba"])
+        else:
+            assert path == "/v1/markers"
+            self.markers.append((body["value"], body["t"]))
+        self._waiting.append((path, done))
 
     def poll(self):
-        for done in self._waiting:
-            done(self.answer)
+        for path, done in self._waiting:
+            done(self.answers.get(path, self.answer))
         self._waiting.clear()
 
     @property

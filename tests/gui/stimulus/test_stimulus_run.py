@@ -7,6 +7,7 @@ import threading
 import pytest
 from pydantic import ValidationError
 
+from bci.paradigms.layouts import load_layout
 from bci.paradigms.spelling_scene import Phase
 from bci.types import Decision, Quality
 from gui.link import Answer
@@ -191,3 +192,52 @@ def test_a_process_with_wrong_settings_ends_with_the_reason(monkeypatch, capsys)
     assert main() == 2
     (why,) = json.loads(capsys.readouterr().out)["why"]
     assert why.startswith("measure_s: ")
+
+
+# --- language ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def words(spellers):
+    """A keyboard of 40 keys, some of which complete words."""
+    pytest.importorskip("wordfreq", reason="wordfreq is not installed")
+    return spellers["40"][0], load_layout("en_40")
+
+
+def test_words_are_offered_and_each_trial_has_its_prior(make, words):
+    stage = make(words, mode="copy", phrase="hello there ", **SMALL).started()
+    given = []
+    for seq in range(20):
+        stage.until(Phase.FLICKER)
+        prior = stage.link.priors[-1]
+        wanted = stage.run.task.wanted(0, stage.run.keyboard)
+        assert sum(prior.values()) == pytest.approx(1.0)
+        given.append(prior[wanted])
+        decide(stage, wanted, seq)
+        stage.until(Phase.REST)
+        stage.frames(30)
+        if stage.run.phase is Phase.OVER:
+            break
+    assert stage.run.text == "HELLO THERE "
+    assert len(stage.run.selections) < len("hello there ")
+    assert sum(given) / len(given) > 5 / 40
+    assert "complete" in [s["action"] for s in stage.talk.all("selection")]
+    assert len(stage.link.priors) == stage.link.values.count("stim_on")
+
+
+def test_an_engine_that_takes_no_prior_is_not_asked_again(make, words):
+    stage = make(words, mode="free", **SMALL)
+    stage.link.answers["/v1/prior"] = Answer(False, 400, "it needs growing windows")
+    stage.started().until(Phase.FLICKER)
+    stage.until(Phase.WAITING)
+    stage.until(Phase.FLICKER)
+    assert len(stage.link.priors) == 1
+    assert stage.run.phase is Phase.FLICKER
+    assert "growing windows" in stage.talk.all("trouble")[0]["why"]
+
+
+def test_without_a_wish_for_it_and_in_calibration_there_is_no_prior(make, words):
+    for settings in ({"mode": "free", "expects": False}, {"mode": "calibration"}):
+        stage = make(words, **settings, **SMALL).started()
+        stage.until(Phase.FLICKER)
+        assert stage.link.priors == []

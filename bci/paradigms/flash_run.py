@@ -29,19 +29,21 @@ class FlashRun:
         How long it takes.
     seed : int
         Of the times.
+    caption : str
+        Of the patch.
     """
 
     task: Task = FreeSpelling(None)
     text = ""
     n_void = 0
 
-    def __init__(self, seconds: float, seed: int = 0) -> None:
+    def __init__(self, seconds: float, seed: int = 0, caption: str = "") -> None:
         self.phase = Phase.READY
         self.selections: list[Selection] = []
         self._seconds, self._seed = seconds, seed
         self._changes = changes(seconds, seed)
         self._since: float | None = None
-        key = Key("none", caption="photodiode here")
+        key = Key("none", caption=caption)
         self._scene = Scene(Phase.READY, "", None, (PATCH,), (key,))
         self._shown = self._scene
 

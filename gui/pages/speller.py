@@ -169,6 +169,8 @@ class SpellerPage(QWidget):
     def start(self) -> None:
         """Open the flicker's window and start, or go on after a pause."""
         self.error.clear()
+        if self._phase == "over":
+            self.end()
         if not self.process.running:
             try:
                 settings = self.settings()
@@ -232,14 +234,15 @@ class SpellerPage(QWidget):
 
     def _enable(self) -> None:
         running, active = self.process.running, self._phase in _ACTIVE
-        self.choices.setEnabled(not running)
-        self.go.setText("Go on" if running and self._phase != "ready" else "Start")
+        over = self._phase == "over"
+        self.choices.setEnabled(not running or over)
+        self.go.setText("Go on" if running and self._phase in ("break", "paused") else "Start")
         self.go.setShortcut("Ctrl+Return")  # a new text takes the old shortcut away
-        waits = running and self._phase in ("ready", "break", "paused")
+        waits = running and self._phase in ("ready", "break", "paused", "over")
         self.go.setEnabled(waits or (not running and self._live))
         self.go.setToolTip("Ctrl+Return" if self._live else "there is no engine to spell with")
         self.pause.setEnabled(active)
-        edits = running and self._phase not in ("measuring", "over")
+        edits = running and not over and self._phase != "measuring"
         self.undo.setEnabled(edits and bool(self.text.text()))
         self.clear.setEnabled(edits and bool(self.text.text()))
         self.speak.setEnabled(not self._speaker.reason and bool(self.text.text()))

@@ -17,6 +17,7 @@ from PySide6.QtGui import QPainter, QRegion
 
 from bci.clock import now
 from bci.paradigms.expectation import expect
+from bci.paradigms.flash_run import FlashRun
 from bci.paradigms.frames import FrameSchedule, FrameTiming, measure, objections
 from bci.paradigms.frequencies import luminance
 from bci.paradigms.language import LanguageModel
@@ -280,7 +281,7 @@ class Presenter:
         n_frames = math.ceil(self.settings.times.stim_s * hz) + 1
         table = [luminance(target.flicker(), hz, n_frames) for target in self.settings.targets]
         self._levels = np.rint(255.0 * np.array(table).T).astype(int).tolist()
-        if self.settings.mode == "timing":
+        if isinstance(self.run, FlashRun):
             self._levels, self._at_rest = [[255]], [0]
         self._objections = objections(
             self.timing,
@@ -362,6 +363,7 @@ class Presenter:
         self._reported = t
         self._talk.say(
             "frames",
+            t=t,
             n_flips=self.schedule.n_flips,
             n_dropped=self.schedule.n_dropped,
             refresh_hz=1.0 / self.schedule.period_s,

@@ -24,6 +24,10 @@ __all__ = ["Mode", "StimulusSettings", "TargetSettings"]
 Mode = Literal["calibration", "copy", "free", "measure", "timing"]
 
 
+#: Modes in which there is one patch instead of keys, and what stands on it.
+_PATCH = {"measure": "", "timing": "photodiode here"}
+
+
 class TargetSettings(Settings):
     """One flickering key."""
 
@@ -56,7 +60,9 @@ class StimulusSettings(Settings):
 
     url: str = Field(description="of the engine's API")
     token: str | None = None
-    targets: tuple[TargetSettings, ...] = Field((), description="none for mode timing")
+    targets: tuple[TargetSettings, ...] = Field(
+        (), description="none where there is no speller: modes measure and timing"
+    )
     pages: dict[str, tuple[tuple[str, str, str], ...]] = Field(
         {}, description="keyboard: page: action, value and caption of each target's key"
     )
@@ -89,12 +95,13 @@ class StimulusSettings(Settings):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        if self.mode != "timing" and len(self.targets) < 2:
+        if self.mode in _PATCH:
+            return self
+        if len(self.targets) < 2:
             raise ValueError(f"a speller needs 2 targets or more, found {len(self.targets)}")
         try:
-            if self.mode != "timing":
-                self.keyboard()
-                self.task()
+            self.keyboard()
+            self.task()
         except ConfigError as error:  # it would pass through pydantic without its place
             raise ValueError(str(error)) from error
         return self
@@ -150,8 +157,8 @@ class StimulusSettings(Settings):
         MissingDependency, ConfigError
             The words of the language cannot be had.
         """
-        if self.mode == "timing":
-            return FlashRun(self.seconds, self.seed)
+        if self.mode in _PATCH:
+            return FlashRun(self.seconds, self.seed, _PATCH[self.mode])
         keyboard = self.keyboard()
         if self.language and self.mode in ("copy", "free"):
             words = load_language(self.language, keyboard.layout.symbols)
@@ -160,7 +167,7 @@ class StimulusSettings(Settings):
 
     def cells(self) -> list[tuple[int, int]]:
         """Row and column of each key, or of the one patch."""
-        if self.mode == "timing":
+        if self.mode in _PATCH:
             return [(0, 0)]
         return [(target.row, target.column) for target in self.targets]
 

@@ -172,3 +172,16 @@ def test_keyboards_with_words_are_offered_and_a_key_speaks(page, monkeypatch):
 def test_the_keyboard_that_fits_the_decoder_is_suggested(page, n, n_keys):
     page.set_session("http://127.0.0.1:1", "", session(n=n))
     assert len(page.choices.keyboard.currentData().labels) == n_keys
+
+
+def test_when_a_run_is_over_the_next_starts_afresh(page):
+    start(page)
+    state(page, "over", "HELLO WORLD", "the phrase is written")
+    assert (page.go.text(), page.go.isEnabled()) == ("Start", True)
+    assert page.state.text() == "the phrase is written"
+    page.choices.phrase.setText("bye")
+    page.process.asked.clear()
+    page.go.click()
+    assert page.process.settings.phrase == "bye"
+    assert page.text.text() == ""
+    assert page.process.asked == ["start"]

@@ -5,6 +5,7 @@ import threading
 import pytest
 
 from bci import config
+from bci.paradigms.layouts import load_layout
 from gui.engine import EngineProcess
 from gui.stimulus.child import StimulusProcess
 from gui.stimulus.settings import StimulusSettings
@@ -75,3 +76,60 @@ def test_a_word_is_copied_while_the_application_hangs(subject, child, spellers, 
         child._process.closeWriteChannel()  # an application that dies takes the flicker with it
     assert ended.args == [0]
     assert child.trouble == ""
+
+
+# --- minutes long --------------------------------------------------------------------------------
+
+WORDS = """
+source: {{kind: simulated, paradigm: ssvep40, snr: {snr}, seed: 3, cues: told}}
+processing:
+  - {{kind: bandpass, low_hz: 6, high_hz: 90, order: 4}}
+window:
+  {{kind: growing, markers: [stim_on], offset_s: 0.14, min_s: 0.5, hop_s: 0.1, length_s: 3.0}}
+decoder: {{kind: fbcca, frequencies_hz: [{hz}]}}
+decision: {{kind: dynamic, target_error: 0.05, at_longest: {at_longest}}}
+"""
+
+
+@pytest.fixture
+def words_speller(spellers):
+    pytest.importorskip("wordfreq", reason="wordfreq is not installed")
+    return spellers["40"][0], load_layout("en_40")
+
+
+def spell(words_speller, child, tmp_path, qtbot, snr, at_longest, phrase):
+    """Score and text of a run of the 40-key speller with words and prior."""
+    hz = ", ".join(str(target.frequency_hz) for target in words_speller[0])
+    made = config.loads(WORDS.format(snr=snr, hz=hz, at_longest=at_longest))
+    engine = EngineProcess(made, tmp_path)
+    engine.start()
+    try:
+        child.start(settings(engine, words_speller, mode="copy", phrase=phrase))
+        child.send("start")
+        qtbot.waitUntil(lambda: bool(of(child, "over")), timeout=280_000)
+    finally:
+        engine.stop()
+    return of(child, "score")[-1], of(child, "over")[0]["text"]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_a_sentence_is_copied_with_words_and_prior(words_speller, child, tmp_path, qtbot):
+    phrase = "HELLO MY FRIENDS"
+    score, text = spell(words_speller, child, tmp_path, qtbot, 4.0, "force", phrase)
+    print(score)
+    assert text == phrase
+    assert score["n_trials"] < 2 * len(phrase)
+    assert "complete" in [s["action"] for s in of(child, "selection")]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_where_the_brain_does_not_answer_the_prior_writes_nothing(
+    words_speller, child, tmp_path, qtbot
+):
+    score, text = spell(words_speller, child, tmp_path, qtbot, 0.0, "abstain", "HELLO")
+    print(score, text)
+    assert score["n_trials"] == 15  # until patience ended
+    assert score["n_right"] <= 1
+    assert not text.startswith("HE")

@@ -11,11 +11,13 @@ import numpy as np
 from bci.paradigms.keyboard import Key
 from bci.paradigms.spelling_scene import Phase, Scene, Selection
 from bci.paradigms.spelling_tasks import FreeSpelling, Task
-from bci.paradigms.timetable import STIM_OFF, STIM_ON, TimedMarker
+from bci.paradigms.timetable import TimedMarker
 from bci.paradigms.timing_check import changes
 
 #: Label of the patch.
 PATCH = "patch"
+#: Its markers: not those of a trial, which would open one.
+WHITE, BLACK = "flip/white", "flip/black"
 
 
 class FlashRun:
@@ -97,6 +99,6 @@ class FlashRun:
         """See `SpellingRun.flipped`."""
         before, self._shown = self._shown, scene
         if before.flicker_since is not None and scene.flicker_since != before.flicker_since:
-            yield TimedMarker(t, STIM_OFF)
+            yield TimedMarker(t, BLACK)
         if scene.flicker_since is not None and scene.flicker_since != before.flicker_since:
-            yield TimedMarker(t, STIM_ON)
+            yield TimedMarker(t, WHITE)

@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from pydantic import ValidationError
-from PySide6.QtWidgets import QButtonGroup, QComboBox, QHBoxLayout, QLineEdit, QPushButton, QWidget
+from PySide6.QtWidgets import (
+    QButtonGroup,
+    QCheckBox,
+    QComboBox,
+    QHBoxLayout,
+    QLineEdit,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from bci.config import Config
 from bci.paradigms import layouts
@@ -39,8 +48,14 @@ class SpellerChoices(QWidget):
         self.copy, self.free = QPushButton("Copy"), QPushButton("Free")
         self.phrase = QLineEdit("HELLO WORLD")
         self.keyboard, self.display = QComboBox(), DisplayBox()
-        group, row = QButtonGroup(self), QHBoxLayout(self)
-        row.setContentsMargins(0, 0, 0, 0)
+        self.consent = QCheckBox("Nobody in sight of the screen is photosensitive")
+        self.consent.setToolTip(
+            "Flicker from 3 to 60 Hz can provoke seizures in people with photosensitive epilepsy"
+        )
+        group, row, below = QButtonGroup(self), QHBoxLayout(), QVBoxLayout(self)
+        below.setContentsMargins(0, 0, 0, 0)
+        below.addLayout(row)
+        below.addWidget(self.consent)
         for button in (self.copy, self.free):
             button.setCheckable(True)
             group.addButton(button)
@@ -79,6 +94,11 @@ class SpellerChoices(QWidget):
         ValueError
             Something is missing; the message says what.
         """
+        if not self.consent.isChecked():
+            raise ValueError(
+                "flicker can provoke seizures in people with photosensitive epilepsy: confirm "
+                "above that nobody in sight of the screen has it"
+            )
         layout: KeyboardLayout = self.keyboard.currentData()
         try:
             return StimulusSettings.describe(

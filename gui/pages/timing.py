@@ -23,6 +23,7 @@ from PySide6.QtWidgets import (
 from bci.clock import now
 from bci.config import Config
 from bci.errors import SourceError
+from bci.paradigms.flash_run import WHITE
 from bci.paradigms.timing_check import TimingCheck, with_offset
 from bci.types import FloatArray
 from gui.link import EngineLink
@@ -261,7 +262,7 @@ class TimingPage(QWidget):
     def _hear(self, line: dict[str, Any]) -> None:
         match line["say"]:
             case "flip":
-                self.meter.flips.append((line["t"], line["value"] == "stim_on"))
+                self.meter.flips.append((line["t"], line["value"] == WHITE))
                 self.progress.setValue(min(round(self.meter.seconds), self.progress.maximum()))
             case "ready":
                 self._ready = line

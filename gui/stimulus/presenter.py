@@ -37,6 +37,8 @@ __all__ = ["Presenter"]
 REPORT_S = 1.0
 #: Seconds that the last markers get to reach the engine.
 LEAVE_S = 1.0
+#: Frames before the refresh rate is measured: a window needs some to be there.
+WARM_UP = 12
 #: A swap of buffers that takes less than this share of a frame did not wait for the screen.
 _WAITED = 0.67
 
@@ -96,6 +98,7 @@ class Presenter:
         self._seq = -1  # newest decision seen
         self._n_asked = 0  # markers under way
         self._expects = settings.expects
+        self._told_prior = False
         self._wants_start = False
         self._lost = False
         self._leaves: float | None = None
@@ -128,6 +131,8 @@ class Presenter:
         """Blank, send what is left to send, and end."""
         if self._leaves is None:
             self.run.stop()
+            if self._told_prior:  # one that still waits would be taken by the next run
+                self._link.post("/v1/prior", {"proba": None})
             self._leaves = self._clock() + LEAVE_S
 
     def _obey(self, command: dict[str, Any]) -> None:
@@ -198,7 +203,7 @@ class Presenter:
         t = self._clock()
         late = self.schedule.flipped(t) - number
         # the flicker keeps to the schedule: a late frame is seen late, and the next is in time
-        if scene.phase is Phase.CUE and scene is not self._told:
+        if scene.phase is Phase.CUE and scene is not self._told and not scene.asleep:
             self._expect()  # before the marker that opens the trial's window
         for marker in self.run.flipped(scene, t - late * self.schedule.period_s):
             self._post(marker.value, marker.t)
@@ -266,6 +271,8 @@ class Presenter:
 
     def _measure(self, t: float) -> None:
         """Take one more flip, and judge the screen when there are enough."""
+        if self.schedule.n_flips <= WARM_UP:
+            return
         nominal = self.window.nominal_hz
         self._flips.append(t)
         if len(self._flips) < self.settings.measure_s * nominal:
@@ -308,6 +315,7 @@ class Presenter:
             return
         words = run.keyboard.words
         if isinstance(words, LanguageModel):
+            self._told_prior = True
             self._link.post("/v1/prior", {"proba": expect(run.keyboard, words)}, self._hear_prior)
 
     def _hear_prior(self, answer: Answer) -> None:
@@ -319,14 +327,24 @@ class Presenter:
         if self.settings.mode == "timing":
             self._talk.say("flip", value=value, t=t)
         self._n_asked += 1
-        self._link.post("/v1/markers", {"value": value, "t": t}, self._take_answer)
+        trial = self._trial
+        self._link.post(
+            "/v1/markers", {"value": value, "t": t}, lambda answer: self._take_answer(answer, trial)
+        )
 
-    def _take_answer(self, answer: Answer) -> None:
+    @property
+    def _trial(self) -> tuple[int, int]:
+        """What tells the trial under way from others."""
+        return len(self.run.selections), self.run.n_void
+
+    def _take_answer(self, answer: Answer, trial: tuple[int, int]) -> None:
         self._n_asked -= 1
-        if not answer.ok:  # a trial that the engine knows nothing of is none
-            self.n_markers_lost += 1
+        if answer.ok:
+            return
+        self.n_markers_lost += 1
+        self._talk.say("trouble", why=f"the engine did not take a marker: {answer.error}")
+        if trial == self._trial:  # of which the engine knows nothing: it is none
             self.run.pause("a marker was lost: Enter goes on")
-            self._talk.say("trouble", why=f"the engine did not take a marker: {answer.error}")
 
     def _tell(self, scene: Scene, t: float) -> None:
         n = len(self.run.selections)

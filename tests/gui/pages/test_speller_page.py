@@ -26,6 +26,7 @@ def session(cues="told", n=40):
 @pytest.fixture
 def page(shown, live):
     made = shown(SpellerPage)
+    made.choices.consent.setChecked(True)
     made.set_session("http://127.0.0.1:1", "a-token-of-16-signs", session())
     made.refresh(live)
     return made
@@ -185,3 +186,10 @@ def test_when_a_run_is_over_the_next_starts_afresh(page):
     assert page.process.settings.phrase == "bye"
     assert page.text.text() == ""
     assert page.process.asked == ["start"]
+
+
+def test_nothing_flickers_before_it_is_said_that_nobody_is_photosensitive(page):
+    page.choices.consent.setChecked(False)
+    page.go.click()
+    assert page.process.settings is None
+    assert "photosensitive" in page.error.text()

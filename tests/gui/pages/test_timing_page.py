@@ -5,6 +5,7 @@ import pytest
 
 from bci import config
 from bci.clock import now
+from bci.paradigms.flash_run import BLACK, WHITE
 from bci.paradigms.timing_check import changes
 from bci.types import StreamInfo
 from gui.pages.timing import TimingPage
@@ -40,7 +41,7 @@ def watch(page, link, seconds=40.0, light=True):
         data[:, 2] += 800.0 * (np.searchsorted(edges, times) % 2)
     page.process.said.emit(READY)
     for k, t in enumerate(flips):
-        value = "stim_off" if k % 2 else "stim_on"
+        value = BLACK if k % 2 else WHITE
         page.process.said.emit({"say": "flip", "value": value, "t": float(t)})
     for first in range(0, n, 1000):
         link.samples.write(first, data[first : first + 1000].astype(np.float32))

@@ -137,9 +137,11 @@ class Stage:
         raise AssertionError(f"no {phase} within {n} frames; it is {self.run.phase}")
 
     def measured(self):
-        self.frames(60)
-        assert self.presenter.timing is not None
-        return self
+        for _ in range(100):
+            self.frame()
+            if self.presenter.timing is not None:
+                return self
+        raise AssertionError("the screen is not measured within 100 frames")
 
     def started(self):
         self.measured().presenter.go_on()

@@ -5,6 +5,7 @@ import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 
+from bci.paradigms.flash_run import BLACK, WHITE
 from bci.paradigms.frequencies import plan, targets
 from bci.paradigms.keyboard import UNDO, Key, KeyboardLayout
 from bci.paradigms.spelling_scene import Phase
@@ -136,7 +137,7 @@ def test_the_refresh_rate_is_measured_and_said(make):
 
 def test_where_swaps_wait_for_nothing_the_clock_paces(make):
     stage = make(mode="free", size=(400, 240), waits=True)
-    for _ in range(60):  # swaps return at once: 1 ms
+    for _ in range(72):  # swaps return at once: 1 ms
         stage.clock.t += 1e-3
         stage.presenter.show_frame()
     assert stage.presenter.timing is None
@@ -158,7 +159,7 @@ def test_the_patch_of_a_timing_check_is_white_and_black_when_it_is_said(make):
         white = np.searchsorted(wanted, due + 1e-9) % 2 == 1
         assert level == 255 * white
     said = stage.talk.all("flip")
-    assert [f["value"] for f in said[:3]] == ["stim_on", "stim_off", "stim_on"]
+    assert [f["value"] for f in said[:3]] == [WHITE, BLACK, WHITE]
     found = [f["t"] for f in said[: len(wanted)]]
     assert found == pytest.approx(wanted[: len(found)].tolist(), abs=1.1 * PERIOD)
     assert stage.link.markers == [(f["value"], f["t"]) for f in said]

@@ -116,6 +116,21 @@ def test_a_marker_that_the_engine_does_not_take_voids_its_trial(make):
     assert stage.presenter.n_markers_lost == 1
 
 
+def test_a_marker_of_an_earlier_trial_that_was_lost_voids_no_later_one(make):
+    stage = make(mode="free", **SMALL).started()
+    stage.until(Phase.FLICKER)
+    stage.link.poll = lambda: None  # the engine is slow to answer
+    stage.until(Phase.REST)
+    stage.until(Phase.FLICKER)
+    failed = Answer(False, None, "no answer within 5 s")
+    stage.link._waiting[0][1](failed)
+    stage.frame()
+    assert stage.run.phase is Phase.FLICKER
+    stage.link._waiting[-1][1](failed)
+    stage.frame()
+    assert stage.run.phase is Phase.PAUSED
+
+
 # --- talk ----------------------------------------------------------------------------------------
 
 
@@ -223,6 +238,8 @@ def test_words_are_offered_and_each_trial_has_its_prior(make, words):
     assert sum(given) / len(given) > 5 / 40
     assert "complete" in [s["action"] for s in stage.talk.all("selection")]
     assert len(stage.link.priors) == stage.link.values.count("stim_on")
+    stage.presenter.leave()
+    assert stage.link.priors[-1] is None  # none is left behind
 
 
 def test_an_engine_that_takes_no_prior_is_not_asked_again(make, words):

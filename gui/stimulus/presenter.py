@@ -8,24 +8,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
-from PySide6.QtCore import QCoreApplication, QRect, Qt, QTimer
-from PySide6.QtGui import QPainter, QRegion
+from PySide6.QtCore import QCoreApplication, Qt, QTimer
 
 from bci.clock import now
 from bci.paradigms.expectation import expect
 from bci.paradigms.flash_run import FlashRun
-from bci.paradigms.frames import FrameSchedule, FrameTiming, measure, objections
+from bci.paradigms.frames import FrameTiming, objections
 from bci.paradigms.frequencies import luminance
 from bci.paradigms.language import LanguageModel
 from bci.paradigms.spelling import SpellingRun
 from bci.paradigms.spelling_scene import Phase, Scene
-from bci.paradigms.spelling_score import score
 from gui.link import Answer, EngineLink
-from gui.stimulus.painting import Picture
+from gui.stimulus.reports import Reports
+from gui.stimulus.screen import Screen
 from gui.stimulus.settings import StimulusSettings
 from gui.stimulus.surfaces import Surface, choose
 from gui.stimulus.talk import Talk
@@ -33,14 +31,8 @@ from gui.stimulus.window import StimulusWindow
 
 __all__ = ["Presenter"]
 
-#: Seconds between two reports of frames.
-REPORT_S = 1.0
 #: Seconds that the last markers get to reach the engine.
 LEAVE_S = 1.0
-#: Frames before the refresh rate is measured: a window needs some to be there.
-WARM_UP = 12
-#: A swap of buffers that takes less than this share of a frame did not wait for the screen.
-_WAITED = 0.67
 
 
 class Presenter:
@@ -60,10 +52,8 @@ class Presenter:
     Attributes
     ----------
     window : StimulusWindow
+    screen : Screen
     run : SpellingRun or FlashRun
-    schedule : FrameSchedule
-    timing : FrameTiming or None
-        None until the screen is measured.
     n_markers_lost : int
         Markers that the engine did not take.
     """
@@ -80,21 +70,14 @@ class Presenter:
         self.settings = settings
         self.run = settings.run()
         self.window = StimulusWindow(settings.window, settings.screen)
-        self.timing: FrameTiming | None = None
+        surface = surface or choose(self.window, settings.surface)
+        self.screen = Screen(self.window, surface, settings.cells(), clock, settings.measure_s)
         self.n_markers_lost = 0
         self._link, self._talk, self._clock = link, talk, clock
-        self._surface = surface or choose(self.window, settings.surface)
-        self._paced = not self._surface.waits
-        self.schedule = self._new_schedule(self.window.nominal_hz)
-        self._flips: list[float] = []  # while the screen is measured
+        self._reports = Reports(talk, self.run, self.screen, len(settings.targets))
         self._levels: list[list[int]] = []  # of each key, by frame of the flicker
         self._at_rest: list[int] | None = None  # as the picture has it
-        self._objections: list[str] = []
-        self._picture = self._new_picture()
-        self._drawn: Scene | None = None
-        self._told: Scene | None = None
-        self._n_told = 0  # selections
-        self._reported = -math.inf
+        self._objections: list[str] | None = None  # None before the screen is measured
         self._seq = -1  # newest decision seen
         self._n_asked = 0  # markers under way
         self._expects = settings.expects
@@ -151,7 +134,7 @@ class Presenter:
             deed()
 
     def _start_if_asked(self) -> None:
-        if not self._wants_start or self.timing is None or self._link.state != "live":
+        if not self._wants_start or self._objections is None or self._link.state != "live":
             return
         self._wants_start = False
         if why := self._refusals():
@@ -164,7 +147,7 @@ class Presenter:
         if self.settings.mode == "timing":
             return []
         if self.settings.mode == "calibration":
-            return self._objections
+            return self._objections or []
         known = ((self._link.status or {}).get("decoder") or {}).get("labels") or []
         missing = [t.label for t in self.settings.targets if t.label not in known]
         if not missing:
@@ -180,36 +163,56 @@ class Presenter:
     def _tick(self) -> None:
         self.show_frame()
         if self._may_end():
-            self._end()
-            return
-        delay = 0.0
-        if self._paced:
-            delay = self.schedule.time_of(self.schedule.number + 1) - self._clock()
-        self._timer.start(max(0, math.ceil(1e3 * delay)))
+            self.window.destroy()
+            QCoreApplication.quit()
+        else:
+            self._timer.start(math.ceil(1e3 * self.screen.wait_s))
 
     def _may_end(self) -> bool:
         """Whether the last scene is shown and its markers are with the engine, or have no hope."""
-        if self._leaves is None or self._drawn is None or self._drawn.phase is not Phase.OVER:
+        drawn = self.screen.drawn
+        if self._leaves is None or drawn is None or drawn.phase is not Phase.OVER:
             return False
         return self._n_asked == 0 or self._clock() > self._leaves
 
     def show_frame(self) -> None:
         """Listen, and show the next frame."""
         self._listen()
-        number = self.schedule.next(self._clock())
-        due = self.schedule.time_of(number)
+        number = self.screen.next()
+        due = self.screen.schedule.time_of(number)
         scene = self.run.frame(due)
-        self._paint(scene, due)
-        t = self._clock()
-        late = self.schedule.flipped(t) - number
-        # the flicker keeps to the schedule: a late frame is seen late, and the next is in time
-        if scene.phase is Phase.CUE and scene is not self._told and not scene.asleep:
+        t = self.screen.show(number, scene, self.levels(scene, due))
+        if scene.phase is Phase.CUE and scene is not self._reports.told and not scene.asleep:
             self._expect()  # before the marker that opens the trial's window
-        for marker in self.run.flipped(scene, t - late * self.schedule.period_s):
+        for marker in self.run.flipped(scene, t):
             self._post(marker.value, marker.t)
-        if self.timing is None:
-            self._measure(t)
-        self._tell(scene, t)
+        if self._objections is None and self.screen.timing is not None:
+            self._get_ready(self.screen.timing)
+        self._reports.tell(scene, self._clock(), self.n_markers_lost)
+
+    def levels(self, scene: Scene, due: float) -> Sequence[int] | None:
+        """Level of each key, 0 to 255, in the frame scheduled at `due`; None: all at rest."""
+        if scene.flicker_since is None or not self._levels:
+            return self._at_rest
+        frame = round((due - scene.flicker_since) / self.screen.schedule.period_s)
+        return self._levels[min(frame, len(self._levels) - 1)]
+
+    def _get_ready(self, timing: FrameTiming) -> None:
+        """Compute what the flicker shows at the measured rate, and judge it."""
+        hz, targets = timing.refresh_hz, self.settings.targets
+        if isinstance(self.run, FlashRun):
+            self._levels, self._at_rest = [[255]], [0]
+        else:
+            n_frames = math.ceil(self.settings.times.stim_s * hz) + 1
+            table = np.array([luminance(target.flicker(), hz, n_frames) for target in targets])
+            self._levels = np.rint(255.0 * table.T).astype(int).tolist()
+        frequencies = [target.frequency_hz for target in targets]
+        self._objections = objections(
+            timing, self.window.nominal_hz, frequencies, self.settings.max_dropped
+        )
+        self._reports.ready(self._objections)
+        if self.settings.mode == "measure":
+            self.leave()
 
     def _listen(self) -> None:
         for command in self._talk.commands():
@@ -233,80 +236,7 @@ class Presenter:
             self._talk.say("trouble", why=f"the engine is lost: {self._link.reason}")
         self._lost = lost
 
-    def _paint(self, scene: Scene, due: float) -> None:
-        levels = self.levels(scene, due)
-        whole = scene is not self._drawn or self.window.is_stale or not self._surface.keeps
-        if not whole and scene.flicker_since is None and self.timing is not None:
-            return  # it is there already
-        if self.window.is_stale:
-            self._picture = self._new_picture()
-            self.window.is_stale = False
-        region = QRegion(QRect(0, 0, self.window.width(), self.window.height()))
-        if not whole:
-            region = self._picture.keys_region
-        with QPainter(self._surface.begin(region)) as painter:
-            if whole:
-                self._picture.draw(painter, scene, levels)
-            else:
-                self._picture.draw_keys(painter, scene, levels)
-        self._surface.flip(region)
-        self._drawn = scene
-
-    def levels(self, scene: Scene, due: float) -> Sequence[int] | None:
-        """Level of each key, 0 to 255, in the frame scheduled at `due`; None: all at rest."""
-        if scene.flicker_since is None or not self._levels:
-            return self._at_rest
-        frame = round((due - scene.flicker_since) / self.schedule.period_s)
-        return self._levels[min(frame, len(self._levels) - 1)]
-
-    def _new_picture(self) -> Picture:
-        size, ratio = self.window.size(), self.window.devicePixelRatio()
-        return Picture(self.settings.cells(), size, ratio)
-
-    # --- the screen --------------------------------------------------------------------------
-
-    def _new_schedule(self, refresh_hz: float, start: float | None = None) -> FrameSchedule:
-        at = self._clock() if start is None else start
-        return FrameSchedule(1.0 / refresh_hz, at, vsync=not self._paced)
-
-    def _measure(self, t: float) -> None:
-        """Take one more flip, and judge the screen when there are enough."""
-        if self.schedule.n_flips <= WARM_UP:
-            return
-        nominal = self.window.nominal_hz
-        self._flips.append(t)
-        if len(self._flips) < self.settings.measure_s * nominal:
-            return
-        if not self._paced and np.median(np.diff(self._flips)) < _WAITED / nominal:
-            self._paced = True  # no flip waits for the screen: the clock has to pace them
-            self._flips = []
-            self.schedule = self._new_schedule(nominal)
-            return
-        self.timing = measure(self._flips, nominal, paced=self._paced)
-        self.schedule = self._new_schedule(self.timing.refresh_hz, t)
-        hz = self.timing.refresh_hz
-        n_frames = math.ceil(self.settings.times.stim_s * hz) + 1
-        table = [luminance(target.flicker(), hz, n_frames) for target in self.settings.targets]
-        self._levels = np.rint(255.0 * np.array(table).T).astype(int).tolist()
-        if isinstance(self.run, FlashRun):
-            self._levels, self._at_rest = [[255]], [0]
-        self._objections = objections(
-            self.timing,
-            nominal,
-            [target.frequency_hz for target in self.settings.targets],
-            self.settings.max_dropped,
-        )
-        self._talk.say(
-            "ready",
-            **asdict(self.timing),
-            pace="screen" if self.timing.vsync else "clock",
-            flicker_share=self._picture.flicker_share,
-            objections=self._objections,
-        )
-        if self.settings.mode == "measure":
-            self.leave()
-
-    # --- what is said ------------------------------------------------------------------------
+    # --- what the engine is told -------------------------------------------------------------
 
     def _expect(self) -> None:
         """Tell the engine which keys the language makes probable for this trial."""
@@ -345,51 +275,3 @@ class Presenter:
         self._talk.say("trouble", why=f"the engine did not take a marker: {answer.error}")
         if trial == self._trial:  # of which the engine knows nothing: it is none
             self.run.pause("a marker was lost: Enter goes on")
-
-    def _tell(self, scene: Scene, t: float) -> None:
-        n = len(self.run.selections)
-        if n > self._n_told:
-            for selection in self.run.selections[self._n_told :]:
-                self._talk.say("selection", **asdict(selection), right=selection.right)
-            self._n_told = n
-            self._tell_score()
-        if scene is not self._told:
-            self._talk.say(
-                "state",
-                phase=scene.phase,
-                text=scene.text,
-                cue=scene.cue,
-                chosen=scene.chosen,
-                note=scene.note,
-                asleep=scene.asleep,
-                n_void=self.run.n_void,
-            )
-            if scene.phase is Phase.OVER:
-                self._report(t)
-                self._tell_score()
-                self._talk.say("over", why=scene.note, text=scene.text)
-            self._told = scene
-        if t - self._reported >= REPORT_S:
-            self._report(t)
-
-    def _tell_score(self) -> None:
-        task, targets = self.run.task, self.settings.targets
-        found = score(self.run.selections, self.run.text, task.phrase, len(targets))
-        self._talk.say("score", **asdict(found))
-
-    def _report(self, t: float) -> None:
-        self._reported = t
-        self._talk.say(
-            "frames",
-            t=t,
-            n_flips=self.schedule.n_flips,
-            n_dropped=self.schedule.n_dropped,
-            refresh_hz=1.0 / self.schedule.period_s,
-            pace="clock" if self._paced else "screen",
-            n_markers_lost=self.n_markers_lost,
-            n_lines_lost=self._talk.n_lost,
-        )
-
-    def _end(self) -> None:
-        self.window.destroy()
-        QCoreApplication.quit()

@@ -119,7 +119,7 @@ class Stage:
     def frame(self):
         """Wait for the next frame's time, as the timer does, and show it; its number."""
         QCoreApplication.processEvents()
-        schedule = self.presenter.schedule
+        schedule = self.presenter.screen.schedule
         self.clock.t = max(self.clock.t, schedule.time_of(schedule.number + 1) + 1e-4)
         number = schedule.next(self.clock.t)
         self.presenter.show_frame()
@@ -139,7 +139,7 @@ class Stage:
     def measured(self):
         for _ in range(100):
             self.frame()
-            if self.presenter.timing is not None:
+            if self.presenter.screen.timing is not None:
                 return self
         raise AssertionError("the screen is not measured within 100 frames")
 
@@ -149,7 +149,7 @@ class Stage:
 
     def key_levels(self):
         """Level of each key, 0 to 255, as it is painted; shape (n_keys,)."""
-        corners = [key.topLeft() for key in self.presenter._picture.keys]
+        corners = [key.topLeft() for key in self.presenter.screen.picture.keys]
         return np.array(
             [self.surface.image.pixelColor(c.x() + 4, c.y() + 4).red() for c in corners]
         )

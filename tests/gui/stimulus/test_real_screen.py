@@ -33,28 +33,28 @@ settings = StimulusSettings.describe(TARGETS_40, KEYBOARD_40, url="http://127.0.
                                      window=None, measure_s=1, surface=sys.argv[1])
 presenter = Presenter(settings, EngineLink(settings.url, samples=False), Talk())
 presenter.window.present()
-while presenter.timing is None:  # as fast as it can, so that clock and screen do not matter
+while presenter.screen.timing is None:  # as fast as it can, so that clock and screen do not matter
     app.processEvents()
     presenter.show_frame()
-    presenter.schedule.number = -1
+    presenter.screen.schedule.number = -1
 presenter.run.start()
 worst, frames, screen = 0.0, [], app.primaryScreen()
 while len(frames) < 12:
     app.processEvents()
-    number = presenter.schedule.next(now())
+    number = presenter.screen.schedule.next(now())
     presenter.show_frame()
-    scene = presenter._drawn
+    scene = presenter.screen.drawn
     if scene.phase is not Phase.FLICKER:
         continue
-    due = presenter.schedule.time_of(number)
-    n = round((due - scene.flicker_since) / presenter.schedule.period_s)
+    due = presenter.screen.schedule.time_of(number)
+    n = round((due - scene.flicker_since) / presenter.screen.schedule.period_s)
     frames.append(n)
     image = screen.grabWindow(0).toImage()
-    for key, target in zip(presenter._picture.keys, settings.targets):
-        plan = 255 * luminance(target.flicker(), presenter.timing.refresh_hz, n + 1)[n]
+    for key, target in zip(presenter.screen.picture.keys, settings.targets):
+        plan = 255 * luminance(target.flicker(), presenter.screen.timing.refresh_hz, n + 1)[n]
         worst = max(worst, abs(image.pixelColor(key.x() + 4, key.y() + 4).red() - plan))
-print(json.dumps({"worst": worst, "frames": frames, "surface": type(presenter._surface).__name__,
-                  "size": [image.width(), image.height()]}))
+print(json.dumps({"worst": worst, "frames": frames, "size": [image.width(), image.height()],
+                  "surface": type(presenter.screen.surface).__name__}))
 """
 
 

@@ -61,18 +61,21 @@ def test_late_frames_slip_no_phase_and_are_counted_exactly(make, late):
     stage = make("40", mode="free", size=(400, 240), times=FIVE_S)
     stage.started().until(Phase.FLICKER)
     plan_ = 255 * stage.planned(300)
-    first, dropped = stage.presenter.schedule.number, stage.presenter.schedule.n_dropped
+    first, dropped = (
+        stage.presenter.screen.schedule.number,
+        stage.presenter.screen.schedule.n_dropped,
+    )
     stage.surface.late = list(late)
     seen = []
     for _ in range(60):
         number = stage.frame()
         frame = number - first
         assert np.abs(stage.key_levels() - plan_[:, frame]).max() <= 0.5
-        seen.append(stage.presenter.schedule.number)  # when it was on the screen at last
+        seen.append(stage.presenter.screen.schedule.number)  # when it was on the screen at last
     missing = set(range(first, seen[-1] + 1)) - {first, *seen}
-    assert stage.presenter.schedule.n_dropped - dropped == len(missing) == sum(late)
-    assert stage.presenter._drawn.flicker_since == pytest.approx(
-        stage.presenter.schedule.time_of(first)
+    assert stage.presenter.screen.schedule.n_dropped - dropped == len(missing) == sum(late)
+    assert stage.presenter.screen.drawn.flicker_since == pytest.approx(
+        stage.presenter.screen.schedule.time_of(first)
     )
 
 
@@ -100,7 +103,7 @@ def test_markers_carry_the_flips_time_and_a_late_onset_keeps_its_phase(make):
     value, t = stage.link.markers[-1]
     assert value == "stim_on"
     assert t == pytest.approx(stage.clock.t - 2 * PERIOD)
-    assert t == pytest.approx(stage.presenter._drawn.flicker_since, abs=2e-4)
+    assert t == pytest.approx(stage.presenter.screen.drawn.flicker_since, abs=2e-4)
 
 
 @pytest.mark.parametrize("key", [Qt.Key.Key_Escape, Qt.Key.Key_Space])
@@ -140,7 +143,7 @@ def test_where_swaps_wait_for_nothing_the_clock_paces(make):
     for _ in range(72):  # swaps return at once: 1 ms
         stage.clock.t += 1e-3
         stage.presenter.show_frame()
-    assert stage.presenter.timing is None
+    assert stage.presenter.screen.timing is None
     stage.measured()
     assert stage.talk.all("ready")[0]["pace"] == "clock"
 
@@ -150,7 +153,7 @@ def test_the_patch_of_a_timing_check_is_white_and_black_when_it_is_said(make):
     start, seen = None, []
     while stage.run.phase is not Phase.OVER:
         number = stage.frame()
-        due = stage.presenter.schedule.time_of(number)
+        due = stage.presenter.screen.schedule.time_of(number)
         start = due if start is None and stage.run.phase is not Phase.READY else start
         seen.append((due, stage.key_levels()[0]))
     wanted = changes(8.0) + start

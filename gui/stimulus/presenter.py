@@ -103,8 +103,11 @@ class Presenter:
 
     def blank(self) -> None:
         """Blank with the next frame, whatever else is going on."""
+        self._pause("blank: Enter goes on")
+
+    def _pause(self, note: str) -> None:
         self._wants_start = False
-        self.run.pause("blank: Enter goes on")
+        self.run.pause(note)
 
     def go_on(self) -> None:
         """Start, or go on; once the screen is measured and the engine is there."""
@@ -122,7 +125,7 @@ class Presenter:
         deeds: dict[str, Callable[[], None]] = {
             "start": self.go_on,
             "blank": self.blank,
-            "pause": lambda: self.run.pause("paused: Enter goes on"),
+            "pause": lambda: self._pause("paused: Enter goes on"),
             "undo": self.run.undo,
             "clear": self.run.clear,
             "stop": self.leave,
@@ -274,4 +277,4 @@ class Presenter:
         self.n_markers_lost += 1
         self._talk.say("trouble", why=f"the engine did not take a marker: {answer.error}")
         if trial == self._trial:  # of which the engine knows nothing: it is none
-            self.run.pause("a marker was lost: Enter goes on")
+            self._pause("a marker was lost: Enter goes on")

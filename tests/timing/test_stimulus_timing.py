@@ -133,7 +133,7 @@ def test_the_schedule_is_kept_for_a_minute_while_traces_are_drawn(display, engin
         f"({100 * dropped / (shown + dropped):.2f} %); 64 traces drawn "
         f"{n_drawn / (SECONDS + 15.0):.0f} times a second beside it; {os.cpu_count()} cores"
     )
-    assert seconds > 0.9 * SECONDS
+    assert seconds > SECONDS - 4.0  # reports come each second
     assert shown + dropped == pytest.approx(60.0 * seconds, abs=2)  # every frame is accounted for
     assert dropped < 0.05 * shown
     assert last["n_markers_lost"] == 0

@@ -38,6 +38,8 @@ class SpellerPage(QWidget):
 
     #: The flicker's process was started, or has ended.
     running_changed = Signal(bool)
+    #: Start the session again with this configuration, and stay on this page.
+    session_requested = Signal(object)
 
     def __init__(self) -> None:
         super().__init__()
@@ -47,6 +49,7 @@ class SpellerPage(QWidget):
         self._url, self._token = "", ""
         self._config: Config | None = None
         self._live = False
+        self._starts = False  # as soon as the session that was asked for is there
         self._phase = ""
         self._ready: dict[str, Any] | None = None
         self._speaker = Speaker()
@@ -145,6 +148,9 @@ class SpellerPage(QWidget):
         if live != self._live:
             self._live = live
             self._enable()
+        if live and self._starts:
+            self._starts = False
+            self.start()
 
     def settings(self) -> StimulusSettings:
         """What the flicker's process is told.
@@ -156,12 +162,6 @@ class SpellerPage(QWidget):
         """
         if not self._url:
             raise ValueError("there is no session: start one on the start page")
-        source = None if self._config is None else self._config.source
-        if source is not None and getattr(source, "cues", "told") == "own":
-            raise ValueError(
-                "the simulated subject follows a timetable of its own and would not look at this "
-                "speller: start it with 'cues: told'"
-            )
         return self.choices.settings(self._url, self._token, self._config)
 
     # --- what the person asks for ----------------------------------------------------------------
@@ -176,6 +176,10 @@ class SpellerPage(QWidget):
                 settings = self.settings()
             except ValueError as error:
                 self.error.setText(str(error))
+                return
+            if (led := _led(self._config)) is not None:
+                self._starts = True
+                self.session_requested.emit(led)
                 return
             self.selections.setRowCount(0)
             self.score.show_values({})
@@ -259,3 +263,12 @@ _SAID = {
     "feedback": "selected",
     "rest": "",
 }
+
+
+def _led(config: Config | None) -> Config | None:
+    """A session whose simulated subject looks at the speller, where it does not yet."""
+    source = None if config is None else config.source
+    if config is None or getattr(source, "cues", "told") == "told":
+        return None
+    told = {"cues": "told", "stim_s": None, "n_trials": None}
+    return config.model_copy(update={"source": config.source.model_copy(update=told)})

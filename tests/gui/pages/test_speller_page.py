@@ -75,9 +75,6 @@ def test_what_keeps_it_from_starting_is_said_in_place(page):
     page.go.click()
     assert "cannot type" in page.error.text()
     assert page.process.settings is None
-    page.set_session("http://127.0.0.1:1", "", session("own"))
-    page.go.click()
-    assert "cues: told" in page.error.text()
 
 
 def test_without_an_engine_nothing_starts(page):
@@ -193,3 +190,16 @@ def test_nothing_flickers_before_it_is_said_that_nobody_is_photosensitive(page):
     page.go.click()
     assert page.process.settings is None
     assert "photosensitive" in page.error.text()
+
+
+def test_a_simulated_subject_with_a_timetable_of_its_own_is_led_instead(page, live, qtbot):
+    page.set_session("http://127.0.0.1:1", "", session("own"))
+    with qtbot.waitSignal(page.session_requested) as asked:
+        page.go.click()
+    assert page.process.settings is None
+    led = asked.args[0]
+    assert led.source.cues == "told"
+    page.refresh(None)
+    page.set_session("http://127.0.0.1:2", "", led)
+    page.refresh(live)  # once it is there, what was asked for goes on
+    assert page.process.settings.url == "http://127.0.0.1:2"

@@ -43,7 +43,9 @@ from gui.engine import EngineProcess
 from gui.frames import FrameTimes
 from gui.left_behind import LeftBehind, find
 from gui.link import Answer, EngineLink
+from gui.pages.speller import SpellerPage
 from gui.pages.start import StartPage
+from gui.pages.timing import TimingPage
 from gui.status import Trouble, describe, trouble
 
 __all__ = ["MainWindow"]
@@ -112,6 +114,10 @@ class MainWindow(QMainWindow):
         self._build_bars()
         self.add_page(StartPage.title, self.start_page)
         self.add_page(LIVE, QWidget(), needs_session=True)
+        self.speller, self.timing = SpellerPage(), TimingPage()
+        for page in (self.speller, self.timing):
+            page.session_requested.connect(self._start_again_with)
+            self.add_page(page.title, page, needs_session=True)
         self._build_menus()
         self.resize(1366, 768)
         geometry = settings.value("geometry")
@@ -301,11 +307,24 @@ class MainWindow(QMainWindow):
         self.settings.setValue("running", str(engine.folder))
         self.settings.sync()  # for the start after a crash
         self._open(EngineLink(engine.url, engine.token), engine)
+        self._tell_pages(engine.url, engine.token, config)
         engine.start()
+
+    def _start_again_with(self, config: Config) -> None:
+        """Start the session that a page asks for, and stay on it."""
+        page = self.page
+        self.start_session(config)
+        self.show_page(page)
+
+    def _tell_pages(self, url: str, token: str, config: Config | None) -> None:
+        """Tell the pages that talk to the engine which one it is; empty: none."""
+        for page in (self.speller, self.timing):
+            page.set_session(url, token, config)
 
     def attach(self, url: str, token: str) -> None:
         """Watch an engine that runs already; it goes on when this window closes."""
         self._open(EngineLink(url, token or None), None)
+        self._tell_pages(url, token, None)
 
     def _find_left_behind(self) -> None:
         """Offer the session of an application that has died, if it is still running."""
@@ -355,6 +374,7 @@ class MainWindow(QMainWindow):
         """Let go of link and engine; the panels keep what they show."""
         self._remember_arrangement()
         link, engine, self.link, self.engine = self.link, self.engine, None, None
+        self._tell_pages("", "", None)
         if engine is not None:
             engine.ended.disconnect(self._engine_ended)
             engine.stop()

@@ -83,7 +83,7 @@ class TimingPage(QWidget):
         self._looked = 0.0
         self._ready: dict[str, Any] | None = None
         self.method, self.channel, self.display = QComboBox(), QComboBox(), DisplayBox()
-        self.go, self.use = QPushButton("Start"), QPushButton("Use this offset")
+        self.go, self.take_over = QPushButton("Start"), QPushButton("Use this offset")
         self.about, self.error, self.verdict = QLabel(), QLabel(), QLabel()
         self.progress = QProgressBar()
         self.facts = Facts("Offset", "Jitter", "To white", "To black", "Flips seen", "Clock")
@@ -114,7 +114,7 @@ class TimingPage(QWidget):
         self.progress.setFormat("%v of %m s")
         self.go.clicked.connect(self._toggle)
         self.go.setShortcut("Ctrl+Return")
-        self.use.clicked.connect(self._use)
+        self.take_over.clicked.connect(self._use)
         self._describe(self.method.currentText())
         row = QHBoxLayout()
         for widget, stretch in (
@@ -138,7 +138,7 @@ class TimingPage(QWidget):
         grid.setColumnStretch(1, 2)
         bottom = QHBoxLayout()
         bottom.addWidget(self.verdict, 1)
-        bottom.addWidget(self.use)
+        bottom.addWidget(self.take_over)
         page = QVBoxLayout(self)
         page.setContentsMargins(24, 16, 24, 16)
         page.setSpacing(12)
@@ -289,7 +289,9 @@ class TimingPage(QWidget):
         self.go.setText("Stop" if running else "Start")
         self.go.setShortcut("Ctrl+Return")  # a new text takes the old shortcut away
         self.go.setEnabled(running or (self._live and bool(self._url)))
-        self.use.setEnabled(not running and self.result is not None and self._config is not None)
+        self.take_over.setEnabled(
+            not running and self.result is not None and self._config is not None
+        )
 
 
 def _told(result: TimingCheck) -> dict[str, str]:

@@ -203,3 +203,22 @@ def test_what_the_engine_finds_wrong_is_on_the_banner(fed, changes, words):
     }
     found = trouble(link, None, 1.0)
     assert (found is None) if words is None else words in found.text
+
+
+def test_pages_know_their_engine_and_may_start_it_anew(window, session_config, qtbot):
+    window.start_session(session_config)
+    window.show_page("Speller")
+    first = window.engine.url
+    assert window.speller._url == window.timing._url == first
+    window.speller.choices.consent.setChecked(True)
+    qtbot.waitUntil(window.speller.go.isEnabled, timeout=30_000)
+    window.timing.session_requested.emit(
+        session_config.model_copy(
+            update={"markers": session_config.markers.model_copy(update={"offset_s": 0.03})}
+        )
+    )
+    assert window.engine.config.markers.offset_s == 0.03
+    assert window.page == "Speller"
+    assert window.speller._url == window.engine.url != first
+    window.stop_session()
+    assert window.speller._url == ""

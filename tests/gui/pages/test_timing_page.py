@@ -66,7 +66,7 @@ def test_a_photodiode_is_measured_and_its_offset_taken_over(page, live, qtbot):
     assert page.facts.values["Offset"].text().startswith("37.")
     assert page.facts.values["Clock"].text() == "the engine's clock is this computer's"
     with qtbot.waitSignal(page.session_requested) as asked:
-        page.use.click()
+        page.take_over.click()
     assert asked.args[0].markers.offset_s == pytest.approx(OFFSET_S, abs=0.0005)
     path, body = live.posted[0]
     assert path == "/v1/markers"
@@ -78,7 +78,7 @@ def test_a_channel_without_light_says_so_and_offers_nothing(page, live):
     watch(page, live, light=False)
     page.process.stop()
     assert "AUX shows no light" in page.error.text()
-    assert not page.use.isEnabled()
+    assert not page.take_over.isEnabled()
 
 
 def test_software_alone_sets_no_offset(page, live):
@@ -88,7 +88,7 @@ def test_software_alone_sets_no_offset(page, live):
     watch(page, live)
     page.process.stop()
     assert page.result is None
-    assert not page.use.isEnabled()
+    assert not page.take_over.isEnabled()
     assert page.frames.values["Timing"].text() == "99 % of flips within 0.4 ms"
 
 

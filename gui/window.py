@@ -96,6 +96,7 @@ class MainWindow(QMainWindow):
         self.frames = FrameTimes()
         self._page_of: dict[str, QWidget] = {}
         self._due: dict[str, float] = {}
+        self._arranged = False
         self._opened_at = 0.0
         self._status_due = 0.0
         self._paused = False
@@ -273,7 +274,7 @@ class MainWindow(QMainWindow):
         self.resizeDocks([decoder, spectrum], [55, 45], down)
 
     def _remember_arrangement(self) -> None:
-        if self.docks:
+        if self.docks and self._arranged:
             self.settings.setValue(f"arrangement/{self.page}", self.saveState(ARRANGEMENT))
 
     def _restore_arrangement(self) -> None:
@@ -284,11 +285,13 @@ class MainWindow(QMainWindow):
         restored = isinstance(state, QByteArray) and self.restoreState(state, ARRANGEMENT)
         if not restored:
             self.arrange()
+        self._arranged = True
         self._show_trouble(self._trouble())
 
     def _build_docks(self, link: EngineLink) -> None:
         self.docks = {cls.title: cls(link, self.theme) for cls in DOCKS}
         self._due = dict.fromkeys(self.docks, 0.0)
+        self._arranged = False  # new panels say nothing of how the old ones were arranged
         self._panels.clear()
         for dock in self.docks.values():
             self.addDockWidget(Qt.DockWidgetArea.LeftDockWidgetArea, dock)

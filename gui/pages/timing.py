@@ -128,6 +128,9 @@ class TimingPage(QWidget):
         self.plot.hideButtons()
         self.plot.setLabel("bottom", "from the flip to its edge in the samples, ms")
         self.plot.setLabel("left", "flips")
+        for side in ("bottom", "left"):
+            self.plot.getAxis(side).enableAutoSIPrefix(False)
+        self.plot.setRange(xRange=(0.0, 100.0), yRange=(0.0, 10.0), padding=0.0)
         self._colour()
         grid = QGridLayout()
         grid.setSpacing(12)
@@ -214,6 +217,7 @@ class TimingPage(QWidget):
         ms = 1e3 * differences
         counts, walls = np.histogram(ms, bins=min(24, max(6, len(ms) // 8)))
         middles = 0.5 * (walls[:-1] + walls[1:])
+        self.plot.enableAutoRange()
         self._bars.setOpts(x=middles, height=counts, width=0.9 * np.diff(walls))
 
     # --- what the person asks for ----------------------------------------------------------------

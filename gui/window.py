@@ -389,6 +389,7 @@ class MainWindow(QMainWindow):
         for dock in self.docks.values():
             dock.close_down()
             self.removeDockWidget(dock)
+            dock.setParent(None)  # or restoring finds it in place of the new one of its name
             dock.deleteLater()
         self.docks = {}
         for action in self._tabs.actions():

@@ -219,6 +219,7 @@ def test_pages_know_their_engine_and_may_start_it_anew(window, session_config, q
     )
     assert window.engine.config.markers.offset_s == 0.03
     assert window.page == "Speller"
+    assert not any(dock.isVisible() for dock in window.docks.values())  # as it was left
     assert window.speller._url == window.engine.url != first
     window.stop_session()
     assert window.speller._url == ""

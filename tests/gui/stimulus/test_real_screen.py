@@ -59,7 +59,7 @@ print(json.dumps({"worst": worst, "frames": frames, "size": [image.width(), imag
 """
 
 
-@pytest.mark.parametrize("surface", ["raster", "gl"])
+@pytest.mark.parametrize("surface", ["raster", pytest.param("gl", marks=pytest.mark.slow)])
 def test_the_screen_shows_the_plan_at_each_scheduled_frame(surface):
     asked = ["xvfb-run", "-a", "-s", "-screen 0 1366x768x24", sys.executable, "-c", SCRIPT, surface]
     done = subprocess.run(

@@ -67,12 +67,13 @@ class FrameSchedule:
     def flipped(self, t: float) -> int:
         """Take note of a flip at time `t`; the number of the frame in whose time it came."""
         passed = (t - self._start) / self.period_s
-        number = max(self.number + 1, math.floor(passed + EARLY))
+        came_in = math.floor(passed + EARLY)
+        number = max(self.number + 1, came_in)
         if self.n_flips:
             self.n_dropped += number - self.number - 1
         self.number = number
         self.n_flips += 1
-        if self.vsync:
+        if self.vsync and came_in == number:  # or it did not wait, and says nothing of the screen
             off = t - self.time_of(number)
             self._start += off * (_PULL_EARLIER if off < 0.0 else _PULL_LATER)
         return number

@@ -70,10 +70,13 @@ class Screen:
 
     @property
     def wait_s(self) -> float:
-        """Seconds until the next frame is to be drawn; 0 where its flip waits by itself."""
-        if not self.paced:
-            return 0.0
-        return max(0.0, self.schedule.time_of(self.schedule.number + 1) - self._clock())
+        """Seconds until the next frame is to be drawn.
+
+        0 where its flip waits by itself, unless it does not (a window that is hidden) and
+        frames run ahead of their time.
+        """
+        ahead = self.schedule.time_of(self.schedule.number + 1) - self._clock()
+        return max(0.0, ahead if self.paced else ahead - 2.0 * self.schedule.period_s)
 
     def next(self) -> int:
         """Number of the frame that can be shown now."""

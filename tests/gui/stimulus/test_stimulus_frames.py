@@ -166,3 +166,14 @@ def test_the_patch_of_a_timing_check_is_white_and_black_when_it_is_said(make):
     found = [f["t"] for f in said[: len(wanted)]]
     assert found == pytest.approx(wanted[: len(found)].tolist(), abs=1.1 * PERIOD)
     assert stage.link.markers == [(f["value"], f["t"]) for f in said]
+
+
+def test_a_screen_that_stops_to_wait_is_waited_for(make):
+    stage = make(mode="free", size=(400, 240), waits=True).measured()
+    screen = stage.presenter.screen
+    assert screen.timing.vsync
+    stage.frames(3)
+    assert screen.wait_s == 0.0  # the flip itself waits
+    for _ in range(6):  # a window that is hidden: flips return at once
+        stage.presenter.show_frame()
+    assert screen.wait_s > 3 * PERIOD

@@ -520,6 +520,24 @@ def verify(file: RecordingFile) -> None:
 
 
 @app.command()
+def report(
+    recording: Annotated[Path, typer.Argument(help="A session's recording.", metavar="RECORDING")],
+    out: Annotated[
+        Path | None, typer.Option(help="Page to write; else beside the recording.")
+    ] = None,
+) -> None:
+    """Tell a session on one page: text, accuracy, speed, quality, drops, latency, settings.
+
+    Example, after bci demo: [bold]bci report bci-demo/demo_eeg.xdf --out report.html[/bold]
+    """
+    with _busy("reading"):
+        from bci.report import write_report
+
+        page = write_report(recording, out)
+    say(f"wrote {page}")
+
+
+@app.command()
 def salvage(
     file: RecordingFile,
     out: Annotated[

@@ -155,12 +155,31 @@ def gui(
         str | None, typer.Option(help="Watch a running engine, e.g. http://127.0.0.1:8765.")
     ] = None,
     token: Annotated[str | None, typer.Option(help="With --attach: the engine's token.")] = None,
+    demo: Annotated[
+        bool, typer.Option("--demo", help="Show itself: the simulated subject calibrates, types.")
+    ] = False,
+    phrase: Annotated[str, typer.Option(help="With --demo: what is typed.")] = "HELLO",
+    leave: Annotated[bool, typer.Option("--exit", help="With --demo: close at its end.")] = False,
+    screenshots: Annotated[
+        Path | None, typer.Option(help="With --demo: folder for a picture of each page; closes.")
+    ] = None,
     overrides: Overrides = None,
 ) -> None:
     """Open the desktop application: live plots, calibration, speller.
 
-    Example: [bold]bci gui configs/speller_simulated.yaml[/bold]
+    Example, with no hardware: [bold]bci gui --demo[/bold]
     """
+    if demo:
+        if config is not None or attach is not None or overrides:
+            raise ConfigError("--demo has a session of its own; leave CONFIG, --set, --attach out")
+        raise typer.Exit(
+            _application().demo(
+                phrase, Path("bci-demo", "recordings"), screenshots,
+                leave=leave or screenshots is not None,
+            )
+        )  # fmt: skip
+    if leave or screenshots is not None:
+        raise ConfigError("--exit and --screenshots go with --demo")
     if attach is not None and (config is not None or overrides):
         raise ConfigError("--attach watches an engine as it runs; leave CONFIG and --set out")
     if token is not None and attach is None:

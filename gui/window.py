@@ -43,6 +43,8 @@ from gui.engine import EngineProcess
 from gui.frames import FrameTimes
 from gui.left_behind import LeftBehind, find
 from gui.link import Answer, EngineLink
+from gui.pages.calibration import CalibrationPage
+from gui.pages.report import ReportPage
 from gui.pages.speller import SpellerPage
 from gui.pages.start import StartPage
 from gui.pages.timing import TimingPage
@@ -115,10 +117,14 @@ class MainWindow(QMainWindow):
         self._build_bars()
         self.add_page(StartPage.title, self.start_page)
         self.add_page(LIVE, QWidget(), needs_session=True)
-        self.speller, self.timing = SpellerPage(), TimingPage()
-        for page in (self.speller, self.timing):
-            page.session_requested.connect(self._start_again_with)
-            self.add_page(page.title, page, needs_session=True)
+        self.calibration_page = CalibrationPage()
+        self.calibration_page.spell_requested.connect(lambda: self.show_page(SpellerPage.title))
+        self.calibration_page.session_requested.connect(self._restart_to_calibrate)
+        self.add_page(CalibrationPage.title, self.calibration_page, needs_session=True)
+        self.speller_page = SpellerPage()
+        self.add_page(SpellerPage.title, self.speller_page, needs_session=True)
+        self.report_page = ReportPage()
+        self.add_page(ReportPage.title, self.report_page)
         self._build_menus()
         self.resize(1366, 768)
         geometry = settings.value("geometry")
@@ -151,7 +157,7 @@ class MainWindow(QMainWindow):
         self.note.returnPressed.connect(self._send_note)
         self.tool_bar.addWidget(self.note)
         self.stop = self.tool_bar.addAction("Stop session", self.stop_session)
-        self.stop.setToolTip("Close the recording and go back to the start")
+        self.stop.setToolTip("Close the recording and show its report")
         for part in (self.pause, self.note, self.stop):
             part.setEnabled(False)
 
@@ -217,6 +223,11 @@ class MainWindow(QMainWindow):
         self._tabs.addAction(action)
         self.tool_bar.insertAction(self._after_pages, action)
 
+    @property
+    def page_titles(self) -> list[str]:
+        """Of all pages, in order."""
+        return list(self._page_of)
+
     def show_page(self, title: str) -> None:
         """Show a page, with the panels as they were when it was last shown."""
         self._remember_arrangement()
@@ -224,9 +235,10 @@ class MainWindow(QMainWindow):
         for action in self._tabs.actions():
             if action.text() == title:
                 action.setChecked(True)
+        self.pages.hide()  # beside the panels of another page it would widen the window
+        self._restore_arrangement()
         self.pages.setCurrentWidget(self._page_of[title])
         self.pages.setVisible(title != LIVE)
-        self._restore_arrangement()
         traces = self.docks.get("Traces")
         if title == LIVE and isinstance(traces, TracesDock):
             traces.canvas.setFocus()  # or the first key goes into the note
@@ -309,8 +321,7 @@ class MainWindow(QMainWindow):
         engine.ended.connect(self._engine_ended)
         self.settings.setValue("running", str(engine.folder))
         self.settings.sync()  # for the start after a crash
-        self._open(EngineLink(engine.url, engine.token), engine)
-        self._tell_pages(engine.url, engine.token, config)
+        self._open(EngineLink(engine.url, engine.token), engine, engine.token)
         engine.start()
 
     def _start_again_with(self, config: Config) -> None:
@@ -326,8 +337,7 @@ class MainWindow(QMainWindow):
 
     def attach(self, url: str, token: str) -> None:
         """Watch an engine that runs already; it goes on when this window closes."""
-        self._open(EngineLink(url, token or None), None)
-        self._tell_pages(url, token, None)
+        self._open(EngineLink(url, token or None), None, token)
 
     def _find_left_behind(self) -> None:
         """Offer the session of an application that has died, if it is still running."""
@@ -351,7 +361,7 @@ class MainWindow(QMainWindow):
             self.settings.remove("running")
         self.start_page.show_left_behind(False)
 
-    def _open(self, link: EngineLink, engine: EngineProcess | None) -> None:
+    def _open(self, link: EngineLink, engine: EngineProcess | None, token: str) -> None:
         self._close_session()
         self.link, self.engine = link, engine
         self._opened_at = now()
@@ -360,6 +370,7 @@ class MainWindow(QMainWindow):
         if isinstance(log, LogDock):
             log.engine = engine
         link.start()
+        self._tell_pages(link.url, token, None if engine is None else engine.config)
         for action in self._tabs.actions():
             action.setEnabled(True)
         for part in (self.pause, self.note, self.stop):
@@ -368,14 +379,31 @@ class MainWindow(QMainWindow):
         self.start_page.set_running(True)
         self.show_page(LIVE)
 
+    def _tell_pages(self, url: str, token: str, config: Config | None) -> None:
+        """Which engine it is now; an empty address: none."""
+        for page in (self.calibration_page, self.speller_page):
+            page.set_session(url, token, config)
+
+    def _restart_to_calibrate(self, config: Config) -> None:
+        """Start a session anew that has what calibration takes."""
+        self.start_session(config)
+        self.show_page(CalibrationPage.title)
+
     def stop_session(self) -> None:
-        """End the session, its recording closed; the start page is next."""
+        """End the session, its recording closed; its report is next, or the start page."""
+        status = None if self.link is None or self.engine is None else self.link.status
+        record = (status or {}).get("recording")
         self._close_session()
-        self.show_page(StartPage.title)
+        if record is None:
+            self.show_page(StartPage.title)
+            return
+        self.report_page.make(Path(record["path"]))
+        self.show_page(ReportPage.title)
 
     def _close_session(self) -> None:
         """Let go of link and engine; the panels keep what they show."""
         self._remember_arrangement()
+        self._tell_pages("", "", None)  # the flicker ends before its engine does
         link, engine, self.link, self.engine = self.link, self.engine, None, None
         self._tell_pages("", "", None)
         if engine is not None:

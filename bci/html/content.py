@@ -47,7 +47,7 @@ def _markdown_cell(text: str) -> str:
 class Block:
     """Figures, tables or text under one heading.
 
-    `fold` is the summary line of tables that can be folded away; `small` figures
+    `fold` is the summary line of tables or code that can be folded away; `small` figures
     stand side by side.
     """
 

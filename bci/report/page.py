@@ -85,12 +85,16 @@ def _sections(record: SessionRecord) -> Iterator[Section]:
     yield Section("recording", "Recording", "", _tables(tables.wholeness(record)))
     yield Section("latency", "Latency", _LATENCY, _tables(tables.latency(record)))
     yield Section("notes", "Notes", "", _tables(tables.notes(record)))
-    yield Section("settings", "Settings", "", (Block(code=tables.settings(record).rstrip()),))
+    yield Section("settings", "Settings", "", _settings(record))
 
 
 def _tables(*found: Table) -> tuple[Block, ...]:
     shown = tuple(table for table in found if table.rows)
     return (Block(tables=shown),) if shown else ()
+
+
+def _settings(record: SessionRecord) -> tuple[Block, ...]:
+    return (Block(code=tables.settings(record).rstrip(), fold="as bci run takes them"),)
 
 
 def _runs(record: SessionRecord) -> Iterator[Block]:

@@ -41,10 +41,17 @@ def flicker_s(config: Config | None) -> float:
 
 
 class SpellerChoices(QWidget):
-    """One row of choices."""
+    """One row of choices.
+
+    Attributes
+    ----------
+    times : dict of str to float
+        Durations of a trial's parts other than usual, seconds.
+    """
 
     def __init__(self) -> None:
         super().__init__()
+        self.times: dict[str, float] = {}
         self.copy, self.free = QPushButton("Copy"), QPushButton("Free")
         self.phrase = QLineEdit("HELLO WORLD")
         self.keyboard, self.display = QComboBox(), DisplayBox()
@@ -108,7 +115,7 @@ class SpellerChoices(QWidget):
                 token=token or None,
                 mode="copy" if self.copy.isChecked() else "free",
                 phrase=self.phrase.text().strip(),
-                times={"stim_s": flicker_s(config)},
+                times={"stim_s": flicker_s(config), **self.times},
                 **self.display.where(),
             )
         except ValidationError as error:

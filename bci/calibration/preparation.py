@@ -1,0 +1,47 @@
+"""What a session needs so that its decoder can be calibrated while it runs."""
+
+from __future__ import annotations
+
+import yaml
+
+from bci import config as configs
+from bci.calibration.climb import frequencies_of
+from bci.config import Config, Recording
+from bci.decoders.artifact import ModelSettings
+from bci.errors import ConfigError
+from bci.paradigms.timetable import CUE
+
+#: Rungs above a decoder that needs no training, from the one that needs least.
+RUNGS = ("offset_fbcca", "ecca", "trca", "tdca")
+
+
+def prepared(config: Config) -> Config:
+    """Give a speller's session what calibration takes: cues, a recording, the ladder.
+
+    What it has already stays as it is; the same configuration comes back where nothing
+    is missing.
+
+    Raises
+    ------
+    ConfigError
+        It has no flickering targets, or its windows do not open at the flicker.
+    """
+    if config.decoder is None or isinstance(config.decoder, ModelSettings):
+        raise ConfigError(
+            "calibration starts on a decoder that needs no training, such as fbcca: choose it "
+            "under 'decoder'"
+        )
+    frequencies = frequencies_of(config.decoder)
+    if not frequencies:
+        raise ConfigError(f"decoder '{config.decoder.kind}' has no frequencies to calibrate for")
+    if config.window.kind == "sliding":
+        raise ConfigError(
+            "windows of this session slide; a selection is calibrated on windows that open at its "
+            "flicker: {kind: growing, markers: [stim_on], …} under 'window'"
+        )
+    asked = config.model_dump(mode="json")
+    asked["events"] = {**{label: CUE + label for label in frequencies}, **asked["events"]}
+    asked["recording"] = asked["recording"] or Recording().model_dump(mode="json")
+    if asked["ladder"] is None:  # by kind: they share what the decoder has
+        asked["ladder"] = {"rungs": [kind for kind in RUNGS if kind != config.decoder.kind]}
+    return configs.loads(yaml.safe_dump(asked), "calibration")

@@ -1,0 +1,203 @@
+"""What each step of the calibration shows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QHBoxLayout,
+    QHeaderView,
+    QLabel,
+    QProgressBar,
+    QSpinBox,
+    QTableWidget,
+    QTableWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from bci.calibration.guide import CONSENT, WARNING
+from bci.dsp.signal_quality import ChannelQuality
+from bci.metrics import accuracy_interval
+from gui.docks.quality import REMEDIES
+from gui.pages.speller_cards import Facts
+
+__all__ = ["BlocksCard", "ChoiceCard", "ConsentCard", "PlanCard", "QualityCard"]
+
+
+class Table(QTableWidget):
+    """Rows of text that nobody edits."""
+
+    def __init__(self, *columns: str, stretch: int) -> None:
+        super().__init__(0, len(columns))
+        self.setHorizontalHeaderLabels(list(columns))
+        self.verticalHeader().hide()
+        self.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
+        self.setSelectionMode(QTableWidget.SelectionMode.NoSelection)
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.setShowGrid(False)
+        header = self.horizontalHeader()
+        header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
+        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        self.setStyleSheet("QTableView::item { padding-right: 14px }")
+        header.setSectionResizeMode(stretch, QHeaderView.ResizeMode.Stretch)
+
+    def show_rows(self, rows: Sequence[Sequence[str]]) -> None:
+        """Show these and no others."""
+        self.setRowCount(len(rows))
+        for i, row in enumerate(rows):
+            for j, text in enumerate(row):
+                item = self.item(i, j)
+                if item is None:
+                    self.setItem(i, j, QTableWidgetItem(text))
+                elif item.text() != text:
+                    item.setText(text)
+
+
+class QualityCard(QWidget):
+    """Every channel, what is wrong with it, and what to do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.summary = QLabel("Waiting for samples …")
+        self.line = QComboBox()
+        self.line.addItems(["Mains 50 Hz", "Mains 60 Hz"])
+        self.table = Table("Channel", "", "What is wrong", "What to do", stretch=3)
+        top = QHBoxLayout()
+        top.addWidget(self.summary, 1)
+        top.addWidget(self.line)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.addLayout(top)
+        column.addWidget(self.table, 1)
+
+    @property
+    def line_hz(self) -> float:
+        """Frequency of the mains."""
+        return 60.0 if self.line.currentIndex() else 50.0
+
+    def show_quality(self, found: Sequence[ChannelQuality]) -> None:
+        """Show the newest judgement."""
+        good = sum(q.ok for q in found)
+        self.summary.setText(f"{good} of {len(found)} channels are good")
+        self.table.show_rows([
+            (q.name, "✓" if q.ok else "✕", ", ".join(q.reasons) or "good",
+             "; ".join(REMEDIES[reason] for reason in q.reasons))
+            for q in found
+        ])  # fmt: skip
+
+
+class ConsentCard(QWidget):
+    """What flicker can do, and the participant's word."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        warning = QLabel(WARNING)
+        warning.setWordWrap(True)
+        warning.setStyleSheet("font-size: 15px")
+        self.agreed = QCheckBox(CONSENT)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 6, 0, 0)
+        column.addWidget(warning)
+        column.addSpacing(12)
+        column.addWidget(self.agreed)
+        column.addStretch()
+
+
+class PlanCard(QWidget):
+    """The measured screen, and the targets on it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.facts = Facts("Refresh", "Timing", "Targets", "To mend", "To know")
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 6, 0, 0)
+        column.addWidget(self.facts)
+        column.addStretch()
+
+
+class BlocksCard(QWidget):
+    """Blocks, and after each what every decoder would reach."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.n_blocks = QSpinBox()
+        self.n_blocks.setRange(2, 20)
+        self.n_blocks.setValue(4)
+        self.n_blocks.setToolTip("Each target is cued once in a block; a rest follows each")
+        self.progress = QProgressBar()
+        self.progress.setFormat("%v of %m trials")
+        self.state = QLabel("Each block cues every target once. Look where the mark is.")
+        self.state.setWordWrap(True)
+        self.comparing = QLabel()
+        self.comparing.setObjectName("muted")
+        self.scores = Table(
+            "Decoder", "Right", "Accuracy, 95 %", "s a selection", "ITR, bit/min, 95 %", "",
+            stretch=5,
+        )  # fmt: skip
+        self.forecast = QLabel()
+        self.forecast.setObjectName("muted")
+        self.forecast.setWordWrap(True)
+        row = QHBoxLayout()
+        row.addWidget(QLabel("Blocks"))
+        row.addWidget(self.n_blocks)
+        row.addWidget(self.progress, 1)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 6, 0, 0)
+        column.addLayout(row)
+        said = QHBoxLayout()
+        said.addWidget(self.state, 1)
+        said.addWidget(self.comparing)
+        column.addLayout(said)
+        column.addWidget(self.scores, 1)
+        column.addWidget(self.forecast)
+
+    def show_assessment(self, found: Mapping[str, Any] | None) -> None:
+        """Show the ladder's last look."""
+        self.scores.show_rows([] if found is None else [_row(s, found) for s in found["scores"]])
+        if found is None:
+            self.forecast.clear()
+            return
+        ahead = f"Forecast: {found['forecast']}." if found["forecast"] else _NO_FORECAST
+        self.forecast.setText("\n".join(filter(None, (ahead, found["phase_locking"]))))
+
+
+_NO_FORECAST = "No forecast: more blocks promise no credible gain, or are needed to tell."
+
+
+def _row(score: Mapping[str, Any], found: Mapping[str, Any]) -> tuple[str, ...]:
+    if score["why_not"]:
+        return score["rung"], "", "", "", "", score["why_not"]
+    n_right, n = score["n_right"], score["n"]
+    low, high = accuracy_interval(n_right, n)
+    note = "in use" if score["rung"] == found["current"] else ""
+    if score["rung"] == found["chosen"] != found["current"]:
+        note = "takes over"
+    elif score["p"] is not None:
+        note = f"p = {score['p']:.3f}"
+    return (
+        score["rung"], f"{n_right} of {n}", f"{n_right / n:.2f} [{low:.2f}, {high:.2f}]",
+        f"{score['seconds']:.2f}", f"{score['itr']:.0f} [{score['low']:.0f}, {score['high']:.0f}]",
+        note,
+    )  # fmt: skip
+
+
+class ChoiceCard(QWidget):
+    """Which decoder decides from now on, why, and where it is kept."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reason = QLabel()
+        self.reason.setObjectName("heading")
+        self.reason.setWordWrap(True)
+        self.facts = Facts("Decoder", "Model", "Recording", "Forecast")
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 6, 0, 0)
+        column.addWidget(self.reason)
+        column.addSpacing(8)
+        column.addWidget(self.facts)
+        column.addStretch()

@@ -16,6 +16,7 @@ from PySide6.QtGui import QImage, QPainter
 
 from bci.clock import now
 from bci.config import Config, Participant, Recording, loads
+from bci.paradigms.frequencies import luminance
 from bci.paradigms.speller import TARGETS_12
 from bci.paradigms.spelling import SpellingRun
 from bci.paradigms.spelling_scene import Phase
@@ -46,7 +47,7 @@ api: {{}}
 """
 #: Shorter than for a person, who needs time to look.
 TIMES = {"cue_s": 0.25, "wait_s": 0.6, "feedback_s": 0.15, "rest_s": 0.1}
-N_BLOCKS = 2
+N_BLOCKS = 3
 
 _Done = Callable[[], bool]
 
@@ -77,6 +78,8 @@ class Demo(QObject):
         What the subject types.
     screenshots : Path or None
         Folder for a picture of every page.
+    n_blocks : int
+        Of calibration; 0: it types without.
     pause_s : float
         Between two steps, for somebody who watches.
 
@@ -98,12 +101,13 @@ class Demo(QObject):
         phrase: str,
         *,
         screenshots: Path | None = None,
+        n_blocks: int = N_BLOCKS,
         pause_s: float = 1.0,
     ) -> None:
         super().__init__(window)
         self.window, self.config, self.phrase = window, config, phrase
         self.error, self.said = "", list[str]()
-        self._shots, self._pause_s = screenshots, pause_s
+        self._shots, self._n_blocks, self._pause_s = screenshots, n_blocks, pause_s
         self._phase, self._over = "", False
         self._story = self._tell()
         self._waits_for: tuple[str, _Done, float] | None = None
@@ -150,7 +154,7 @@ class Demo(QObject):
         self.window.show_page(CalibrationPage.title)
         page.choices.times.update(TIMES)
         page.choices.display.setCurrentIndex(page.choices.display.count() - 1)  # a window
-        page.blocks.n_blocks.setValue(N_BLOCKS)
+        page.blocks.n_blocks.setValue(self._n_blocks)
         yield (
             "a judgement of the channels",
             (lambda: page.further.isEnabled() or page.anyway.isVisible()),
@@ -158,6 +162,9 @@ class Demo(QObject):
         )
         yield self._a_moment()
         self._shoot("wizard-signal")
+        if self._n_blocks == 0:
+            page.without.click()
+            return
         (page.further if page.further.isEnabled() else page.anyway).click()
         self._say("Calibration: consent to the flicker (here nobody looks)")
         yield self._a_moment()
@@ -168,9 +175,9 @@ class Demo(QObject):
         yield self._a_moment()
         self._shoot("wizard-plan")
         page.further.click()
-        self._say(f"Calibration: {N_BLOCKS} blocks of {len(TARGETS_12)} cued trials")
+        self._say(f"Calibration: {self._n_blocks} blocks of {len(TARGETS_12)} cued trials")
         page.go.click()
-        for _ in range(1, N_BLOCKS):
+        for _ in range(1, self._n_blocks):
             yield "the end of a block", lambda: self._phase == Phase.BREAK, 120.0
             page.go.click()
             yield "the next block", lambda: self._phase != Phase.BREAK, 10.0
@@ -277,11 +284,11 @@ class Demo(QObject):
         run.start()
         run.frame(0.0)
         scene = run.frame(settings.times.cue_s + 0.01)
-        levels = [40 + 17 * k for k in range(len(settings.targets))]
+        levels = [round(255 * luminance(t.flicker(), 60.0, 20)[-1]) for t in settings.targets]
         image = QImage(size, QImage.Format.Format_RGB32)
         with QPainter(image) as painter:
             Picture([(t.row, t.column) for t in settings.targets], size).draw(
-                painter, scene, [level % 256 for level in levels]
+                painter, scene, levels
             )
         image.save(str(self._shots / "stimulus.png"))
 

@@ -13,6 +13,7 @@ import logging
 import shutil
 import threading
 from collections import Counter
+from collections.abc import Iterator
 from math import ceil
 from typing import Any
 
@@ -38,6 +39,14 @@ Choice = tuple[Decoder, str, StoppingRule | None]
 FEWEST_BLOCKS = 3
 #: The next look waits for so many times the blocks: each look makes later ones stricter.
 GROWTH = 4 / 3
+
+
+def own_looks() -> Iterator[int]:
+    """Numbers of blocks after which a session looks by itself, endless."""
+    n_blocks = FEWEST_BLOCKS
+    while True:
+        yield n_blocks
+        n_blocks = ceil(n_blocks * GROWTH)
 
 
 class Climber:
@@ -76,7 +85,8 @@ class Climber:
         self._whole = round((window.offset_s + window.length_s) * sfreq)
         self._cue: str | None = None
         self._counts: Counter[str] = Counter()
-        self._n_blocks, self._next_look = 0, FEWEST_BLOCKS
+        self._looks = own_looks()
+        self._n_blocks, self._next_look = 0, next(self._looks)
         self._complete_at: int | None = None
         self._due = threading.Event()
         self._n_looks = 0
@@ -113,7 +123,7 @@ class Climber:
         if self._complete_at is not None and position >= self._complete_at:
             self._complete_at = None
             if self._n_blocks >= self._next_look:
-                self._next_look = ceil(self._n_blocks * GROWTH)
+                self._next_look = next(n for n in self._looks if n > self._n_blocks)
                 self._due.set()
 
     # --- thread that looks -------------------------------------------------------------------

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from enum import StrEnum
 
+from bci.calibration.climber import FEWEST_BLOCKS
 from bci.dsp.signal_quality import ChannelQuality
 from bci.paradigms.collisions import PROVOCATIVE_HZ
 
@@ -18,9 +19,6 @@ from bci.paradigms.collisions import PROVOCATIVE_HZ
 FLICKER_HZ = (3.0, 60.0)
 #: Share of bad channels from which somebody must say that it may go on all the same.
 MAX_BAD = 0.25
-#: Blocks before a decoder can be judged: one to train on, one to judge by.
-FEWEST_BLOCKS = 2
-
 WARNING = (
     "Flickering light can provoke epileptic seizures, also in people who never had one before, "
     f"above all between {PROVOCATIVE_HZ[0]:g} and {PROVOCATIVE_HZ[1]:g} Hz. Nobody takes part who "
@@ -109,9 +107,7 @@ class CalibrationGuide:
             case Step.PLAN:
                 return ["the screen is not measured yet"] if self._screen is None else self._screen
             case Step.BLOCKS if self.n_blocks < FEWEST_BLOCKS:
-                return [
-                    f"{FEWEST_BLOCKS} blocks are needed, to train on one and judge by the other"
-                ]
+                return [f"{FEWEST_BLOCKS} blocks are needed, to train on some and judge by another"]
         return []
 
     def _against_signal(self) -> list[str]:

@@ -102,7 +102,7 @@ def _runs(record: SessionRecord) -> Iterator[Block]:
         yield Block(f"Run {number}, from {tables.clock(run.start / record.info.sfreq)}",
                     tables=(tables.spelling(run),))  # fmt: skip
         if run.selections:
-            yield Block(tables=(tables.selections(run),), fold=f"{len(run.selections)} selections")
+            yield Block(tables=(tables.selections(run),), fold=f"selections: {len(run.selections)}")
 
 
 def _cued(record: SessionRecord) -> Iterator[Block]:
@@ -120,7 +120,7 @@ def _models(record: SessionRecord) -> Iterator[Block]:
     if looks:
         forecast = record.assessments[-1]["forecast"]
         yield Block(
-            "The ladder", tables=looks, fold=f"{len(looks)} comparisons of decoders",
+            "The ladder", tables=looks, fold=f"comparisons of decoders: {len(looks)}",
             caption=f"Forecast at the last look: {forecast}." if forecast else "",
         )  # fmt: skip
 

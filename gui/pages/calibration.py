@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import takewhile
 from typing import Any
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QStackedWidget, QVBoxLayout, QWidget
 
 from bci.calibration.climb import frequencies_of
+from bci.calibration.climber import FEWEST_BLOCKS, own_looks
 from bci.calibration.guide import CalibrationGuide, Step
 from bci.calibration.preparation import prepared
 from bci.clock import now
@@ -70,7 +72,7 @@ class CalibrationPage(QWidget):
         self._link: EngineLink | None = None
         self._quality_due = 0.0
         self._phase, self._mode = "", ""
-        self._n_trials = self._n_looked = 0
+        self._n_trials = 0
         self._assessment: dict[str, Any] | None = None
         self.heading, self.path = QLabel(self.title), QLabel()
         self.error, self.against = QLabel(), QLabel()
@@ -135,7 +137,7 @@ class CalibrationPage(QWidget):
         decoder = None if config is None else config.decoder
         hz = [] if decoder is None else list(frequencies_of(decoder).values())
         self.guide = CalibrationGuide(hz)
-        self._n_trials = self._n_looked = 0
+        self._n_trials = 0
         self._assessment = None
         self._phase = ""
         self.consent.agreed.setChecked(False)
@@ -323,9 +325,10 @@ class CalibrationPage(QWidget):
         self.blocks.progress.setValue(self._n_trials)
         n_blocks, rest = divmod(self._n_trials, max(1, len(self.guide.frequencies_hz)))
         self.guide.see_block(n_blocks)
-        if rest == 0 and n_blocks > 1 and n_blocks != self._n_looked and self._link is not None:
-            self._n_looked = n_blocks
-            self._link.post("/v1/ladder", {"action": "look"}, self._told)
+        by_itself = takewhile(lambda n: n <= n_blocks, own_looks())
+        if rest or n_blocks < FEWEST_BLOCKS or n_blocks in by_itself or self._link is None:
+            return
+        self._link.post("/v1/ladder", {"action": "look"}, self._told)
 
     def _told(self, answer: Answer) -> None:
         if not answer.ok:

@@ -20,6 +20,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from bci.calibration.climber import FEWEST_BLOCKS
 from bci.calibration.guide import CONSENT, WARNING
 from bci.dsp.signal_quality import ChannelQuality
 from bci.metrics import accuracy_interval
@@ -126,7 +127,7 @@ class BlocksCard(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self.n_blocks = QSpinBox()
-        self.n_blocks.setRange(2, 20)
+        self.n_blocks.setRange(FEWEST_BLOCKS, 20)
         self.n_blocks.setValue(4)
         self.n_blocks.setToolTip("Each target is cued once in a block; a rest follows each")
         self.progress = QProgressBar()

@@ -14,6 +14,14 @@ from gui.link import EngineLink
 
 __all__ = ["ReportPage"]
 
+#: What Qt's text does not take from the page's own style sheet.
+_STYLE = """
+td, th { padding: 2px 14px 2px 0; text-align: left; }
+a { padding-right: 12px; }
+.typed { font-size: 28px; font-weight: 600; }
+.table-title { font-weight: 600; }
+"""
+
 
 class ReportPage(QWidget):
     """Makes a recording's report in a process of its own, and shows it."""
@@ -39,6 +47,7 @@ class ReportPage(QWidget):
         self.state.setWordWrap(True)
         self.state.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.browser.setOpenLinks(False)
+        self.browser.document().setDefaultStyleSheet(_STYLE)
         self.browser.anchorClicked.connect(lambda url: self.browser.scrollToAnchor(url.fragment()))
         self.open.clicked.connect(lambda: self._open(self.path))
         self.folder.clicked.connect(lambda: self._open(self.path and self.path.parent))

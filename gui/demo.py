@@ -18,7 +18,6 @@ from bci.clock import now
 from bci.config import Config, Participant, Recording, loads
 from bci.paradigms.frequencies import luminance
 from bci.paradigms.speller import TARGETS_12
-from bci.paradigms.spelling import SpellingRun
 from bci.paradigms.spelling_scene import Phase
 from bci.paradigms.timetable import CUE
 from gui.pages.calibration import CalibrationPage
@@ -200,6 +199,7 @@ class Demo(QObject):
         page.choices.display.setCurrentIndex(page.choices.display.count() - 1)
         page.choices.phrase.setText(self.phrase)
         page.choices.copy.setChecked(True)
+        page.choices.consent.setChecked(True)
         self._phase, self._over = "", False
         yield "the speller", page.go.isEnabled, 30.0
         page.go.click()
@@ -280,16 +280,14 @@ class Demo(QObject):
         if self._shots is None:
             return
         size = QSize(1366, 768)
-        run = SpellingRun(settings.task(), settings.keyboard(), settings.spelling_times())
+        run = settings.run()
         run.start()
         run.frame(0.0)
         scene = run.frame(settings.times.cue_s + 0.01)
         levels = [round(255 * luminance(t.flicker(), 60.0, 20)[-1]) for t in settings.targets]
         image = QImage(size, QImage.Format.Format_RGB32)
         with QPainter(image) as painter:
-            Picture([(t.row, t.column) for t in settings.targets], size).draw(
-                painter, scene, levels
-            )
+            Picture(settings.cells(), size).draw(painter, scene, levels)
         image.save(str(self._shots / "stimulus.png"))
 
 

@@ -119,10 +119,21 @@ class MainWindow(QMainWindow):
         self.add_page(LIVE, QWidget(), needs_session=True)
         self.calibration_page = CalibrationPage()
         self.calibration_page.spell_requested.connect(lambda: self.show_page(SpellerPage.title))
-        self.calibration_page.session_requested.connect(self._restart_to_calibrate)
+        self.calibration_page.session_requested.connect(
+            lambda config: self._restart(config, CalibrationPage.title)
+        )
         self.add_page(CalibrationPage.title, self.calibration_page, needs_session=True)
         self.speller_page = SpellerPage()
         self.add_page(SpellerPage.title, self.speller_page, needs_session=True)
+        # who has agreed to the flicker of the calibration has agreed to that of the speller
+        self.calibration_page.consent.agreed.toggled.connect(
+            self.speller_page.choices.consent.setChecked
+        )
+        self.timing_page = TimingPage()
+        self.timing_page.session_requested.connect(
+            lambda config: self._restart(config, TimingPage.title)
+        )
+        self.add_page(TimingPage.title, self.timing_page, needs_session=True)
         self.report_page = ReportPage()
         self.add_page(ReportPage.title, self.report_page)
         self._build_menus()
@@ -381,13 +392,13 @@ class MainWindow(QMainWindow):
 
     def _tell_pages(self, url: str, token: str, config: Config | None) -> None:
         """Which engine it is now; an empty address: none."""
-        for page in (self.calibration_page, self.speller_page):
+        for page in (self.calibration_page, self.speller_page, self.timing_page):
             page.set_session(url, token, config)
 
-    def _restart_to_calibrate(self, config: Config) -> None:
-        """Start a session anew that has what calibration takes."""
+    def _restart(self, config: Config, title: str) -> None:
+        """Start a session anew for the page that has asked for it."""
         self.start_session(config)
-        self.show_page(CalibrationPage.title)
+        self.show_page(title)
 
     def stop_session(self) -> None:
         """End the session, its recording closed; its report is next, or the start page."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import takewhile
 from typing import Any
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QStackedWidget, QVBoxLayout, QWidget
 
 from bci.calibration.climb import frequencies_of
@@ -29,6 +29,7 @@ from gui.pages.calibration_cards import (
 from gui.pages.speller_cards import card, describe_frames
 from gui.pages.speller_choices import SpellerChoices
 from gui.stimulus.child import StimulusProcess
+from gui.stimulus.painting import Picture
 from gui.stimulus.settings import Mode, StimulusSettings
 
 __all__ = ["CalibrationPage"]
@@ -236,6 +237,7 @@ class CalibrationPage(QWidget):
 
     def _consent(self, agreed: bool) -> None:
         self.guide.agreed = agreed
+        self.choices.consent.setChecked(agreed)
         self._show()
 
     def _note(self, text: str) -> None:
@@ -298,14 +300,15 @@ class CalibrationPage(QWidget):
 
     def _plan(self, ready: dict[str, Any]) -> None:
         """Judge the targets on the measured screen."""
-        targets = self.settings("measure").targets
+        asked = self.settings("calibration")
+        targets = asked.targets
         against, known = list(ready["objections"]), list[str]()
         shown: tuple[Flicker, ...] = ()
         try:
             shown = plan(
                 ready["refresh_hz"], [t.frequency_hz for t in targets], [t.phase for t in targets]
             )
-            known = findings(shown, ready["refresh_hz"], flicker_share=ready["flicker_share"],
+            known = findings(shown, ready["refresh_hz"], flicker_share=_flicker_share(asked),
                              window_s=self._longest_s(), n_listed=1)  # fmt: skip
         except BciError as error:
             against.append(str(error))
@@ -389,6 +392,12 @@ class CalibrationPage(QWidget):
             "Recording": str(record.get("path", "")),
             "Forecast": str((found or {}).get("forecast") or ""),
         })  # fmt: skip
+
+
+def _flicker_share(settings: StimulusSettings) -> float:
+    """Share of the screen that the keys will take."""
+    width, height = settings.window or (1920, 1080)
+    return Picture(settings.cells(), QSize(width, height)).flicker_share
 
 
 def _described(flickers: tuple[Flicker, ...]) -> str:

@@ -74,7 +74,7 @@ class Presenter:
         self.screen = Screen(self.window, surface, settings.cells(), clock, settings.measure_s)
         self.n_markers_lost = 0
         self._link, self._talk, self._clock = link, talk, clock
-        self._reports = Reports(talk, self.run, self.screen, len(settings.targets))
+        self._reports = Reports(talk, self.run, self.screen, len(settings.targets), self._keep)
         self._levels: list[list[int]] = []  # of each key, by frame of the flicker
         self._at_rest: list[int] | None = None  # as the picture has it
         self._objections: list[str] | None = None  # None before the screen is measured
@@ -143,6 +143,8 @@ class Presenter:
         if why := self._refusals():
             self._talk.say("refused", why=why)
         else:
+            if self.run.phase is Phase.READY:
+                self._reports.begin(self.settings.mode)
             self.run.start()
 
     def _refusals(self) -> list[str]:
@@ -264,6 +266,11 @@ class Presenter:
         self._link.post(
             "/v1/markers", {"value": value, "t": t}, lambda answer: self._take_answer(answer, trial)
         )
+
+    def _keep(self, marker: str) -> None:
+        """Let the engine record what a report tells later; nothing waits for the answer."""
+        if self.settings.mode not in ("measure", "timing"):
+            self._link.post("/v1/markers", {"value": marker})
 
     @property
     def _trial(self) -> tuple[int, int]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import asdict
 
+from bci.paradigms import spelling_log
 from bci.paradigms.flash_run import FlashRun
 from bci.paradigms.spelling import SpellingRun
 from bci.paradigms.spelling_scene import Phase, Scene
@@ -27,6 +29,8 @@ class Reports:
     run : SpellingRun or FlashRun
     screen : Screen
     n_targets : int
+    keep : callable
+        Takes what is to stand in the recording (see `bci.paradigms.spelling_log`).
 
     Attributes
     ----------
@@ -35,11 +39,16 @@ class Reports:
     """
 
     def __init__(
-        self, talk: Talk, run: SpellingRun | FlashRun, screen: Screen, n_targets: int
+        self,
+        talk: Talk,
+        run: SpellingRun | FlashRun,
+        screen: Screen,
+        n_targets: int,
+        keep: Callable[[str], None],
     ) -> None:
         self.told: Scene | None = None
         self._talk, self._run, self._screen = talk, run, screen
-        self._n_targets = n_targets
+        self._n_targets, self._keep = n_targets, keep
         self._n_told = 0  # selections
         self._reported = -math.inf
 
@@ -55,12 +64,21 @@ class Reports:
             objections=objections,
         )
 
+    def begin(self, mode: str) -> None:
+        """The run begins."""
+        hz = 1.0 / self._screen.schedule.period_s
+        self._keep(spelling_log.begin(mode, self._run.task.phrase, self._n_targets, hz))
+
     def tell(self, scene: Scene, t: float, n_markers_lost: int) -> None:
         """Say what is new, `scene` being on the screen at `t`."""
-        selections = self._run.selections
+        run, frames = self._run, self._screen.schedule
+        selections = run.selections
         if len(selections) > self._n_told:
             for selection in selections[self._n_told :]:
                 self._talk.say("selection", **asdict(selection), right=selection.right)
+                self._keep(
+                    spelling_log.selected(selection, run.text, frames.n_flips, frames.n_dropped)
+                )
             self._n_told = len(selections)
             self._tell_score()
         if scene is not self.told:
@@ -78,6 +96,11 @@ class Reports:
                 self._tell_frames(t, n_markers_lost)
                 self._tell_score()
                 self._talk.say("over", why=scene.note, text=scene.text)
+                self._keep(
+                    spelling_log.end(
+                        scene.note, scene.text, run.n_void, frames.n_flips, frames.n_dropped
+                    )
+                )
             self.told = scene
         if t - self._reported >= REPORT_S:
             self._tell_frames(t, n_markers_lost)

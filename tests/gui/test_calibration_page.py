@@ -174,9 +174,11 @@ def test_a_screen_that_drops_frames_starts_no_calibration(page, link):
 
 
 def test_only_where_nobody_looks_may_frames_drop(page, session):
+    page.consent.agreed.click()
     assert page.settings("calibration").max_dropped == 1.0
     real = session.model_copy(update={"source": config.loads("source: {kind: lsl}").source})
     page.set_session("http://127.0.0.1:1", "a-token-of-16-signs", real)
+    page.consent.agreed.click()
     assert page.settings("calibration").max_dropped == 0.01
 
 

@@ -5,8 +5,8 @@ from bci.paradigms import spelling_log
 from bci.paradigms.spelling_log import recorded_runs
 from bci.paradigms.spelling_scene import Selection
 
-RIGHT = Selection("9.25 Hz", "9.25 Hz", "9.25 Hz", "E", 0.93, False, 2.5)
-NONE = Selection("9.25 Hz", None, None, "", None, False, 3.0, "gap, lost samples")
+RIGHT = Selection("9.25 Hz", "9.25 Hz", "9.25 Hz", "E", "type", 0.93, False, 2.5)
+NONE = Selection("9.25 Hz", None, None, "", "none", None, False, 3.0, "gap, lost samples")
 
 
 def run(text="E"):

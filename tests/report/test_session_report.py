@@ -68,7 +68,7 @@ def spelled(n_right, n, text, phrase, *, broke_off=False):
     for k in range(n):
         right = k < n_right
         chosen = Selection("9.25 Hz", "9.25 Hz" if right else "11.25 Hz", "9.25 Hz" if right else
-                           "11.25 Hz", "A", 0.9, False, 2.0)  # fmt: skip
+                           "11.25 Hz", "A", "type", 0.9, False, 2.0)  # fmt: skip
         markers.append((3.0 + 2 * k, spelling_log.selected(chosen, text, 100 * k, k)))
     if not broke_off:
         end = spelling_log.end("the phrase is written", text, 1, 100 * n, n)

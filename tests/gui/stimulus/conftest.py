@@ -52,7 +52,7 @@ class Link:
         self.state, self.reason = "live", ""
         self.status = {"decoder": {"labels": list(labels)}}
         self.decisions = DecisionStore()
-        self.markers, self.priors, self.answers = [], [], {}
+        self.markers, self.kept, self.priors, self.answers = [], [], [], {}
         self.answer = Answer(True, 202)
         self._waiting = []
 
@@ -61,12 +61,16 @@ class Link:
             self.priors.append(body["proba"])
         else:
             assert path == "/v1/markers"
-            self.markers.append((body["value"], body["t"]))
+            if "t" in body:
+                self.markers.append((body["value"], body["t"]))
+            else:
+                self.kept.append(body["value"])
         self._waiting.append((path, done))
 
     def poll(self):
         for path, done in self._waiting:
-            done(self.answers.get(path, self.answer))
+            if done is not None:
+                done(self.answers.get(path, self.answer))
         self._waiting.clear()
 
     @property

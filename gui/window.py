@@ -363,6 +363,7 @@ class MainWindow(QMainWindow):
         if left is not None:
             self.attach(left.url, left.token)
             self._left = left
+            self._tell_pages(left.url, left.token, left.config)
             self.stop.setText("Stop session")
 
     def _end_left_behind(self) -> None:
@@ -402,7 +403,8 @@ class MainWindow(QMainWindow):
 
     def stop_session(self) -> None:
         """End the session, its recording closed; its report is next, or the start page."""
-        status = None if self.link is None or self.engine is None else self.link.status
+        own = self.engine is not None or self._left is not None
+        status = self.link.status if own and self.link is not None else None
         record = (status or {}).get("recording")
         self._close_session()
         if record is None:

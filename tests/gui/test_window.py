@@ -123,7 +123,7 @@ def test_a_killed_engine_is_told_and_starts_again_on_a_click(
     assert link.decisions.since(-1)[0]["seq"] == 0
 
     window.stop.trigger()
-    assert (window.page, window.link, window.docks) == ("Start", None, {})
+    assert (window.page, window.link, window.docks) == ("Report", None, {})
     assert (engine.running, engine.exit_code, engine.error) == (False, 0, "")
     assert any("stopped after" in line for line in engine.lines)
     xdfs = sorted((tmp_path / "kept").rglob("*.xdf"))

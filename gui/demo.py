@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PySide6.QtCore import QObject, QSize, QTimer, Signal
 from PySide6.QtGui import QImage, QPainter
 
@@ -112,7 +113,7 @@ class Demo(QObject):
         self._waits_for: tuple[str, _Done, float] | None = None
         self._timer = QTimer(self)
         self._timer.timeout.connect(self._step)
-        for page in (window.calibration_page, window.speller_page):
+        for page in (window.calibration, window.speller):
             page.process.said.connect(self._hear)
 
     def start(self) -> None:
@@ -134,19 +135,19 @@ class Demo(QObject):
         w.show_page(LIVE)
         yield "six seconds of signal", self._has_signal, 60.0
         self._shoot("live")
-        yield from self._calibrate(w.calibration_page)
-        yield from self._spell(w.speller_page)
+        yield from self._calibrate(w.calibration)
+        yield from self._spell(w.speller)
         yield from self._time()
         self._say("Report: everything that was recorded, on one page")
         done: list[bool] = []
-        w.report_page.done.connect(lambda: done.append(True))
+        w.report.done.connect(lambda: done.append(True))
         w.stop.trigger()
         yield "the report", lambda: bool(done), 60.0
         yield self._a_moment()
         self._shoot("report")
-        self._say(f"{w.report_page.state.text()}")
-        if not w.report_page.open.isEnabled():
-            raise _Broken(w.report_page.state.text())
+        self._say(f"{w.report.state.text()}")
+        if not w.report.open.isEnabled():
+            raise _Broken(w.report.state.text())
 
     def _calibrate(self, page: CalibrationPage) -> Iterator[tuple[str, _Done, float]]:
         self._say("Calibration: is every channel good?")
@@ -204,7 +205,7 @@ class Demo(QObject):
         yield "the speller", page.go.isEnabled, 30.0
         page.go.click()
         shown = page.settings()
-        yield "the first selections", lambda: page.selections.rowCount() > 2 or self._over, 60.0
+        yield "the first letter", lambda: bool(page.text.text()) or self._over, 120.0
         self._shoot("speller")
         self._shoot_stimulus(shown)
         yield "the phrase", lambda: self._over, 240.0
@@ -238,8 +239,8 @@ class Demo(QObject):
             return True
         if now() > until:
             w = self.window
-            shown = [w.start_page.error, w.calibration_page.error, w.speller_page.error]
-            said = [label.text() for label in shown] + w.calibration_page.guide.objections
+            shown = [w.start_page.error, w.calibration.error, w.speller.error]
+            said = [label.text() for label in shown] + w.calibration.guide.objections
             why = "; ".join(text for text in said if text)
             raise _Broken(f"the demo waited in vain for {what}" + (f": {why}" if why else ""))
         return False
@@ -284,7 +285,8 @@ class Demo(QObject):
         run.start()
         run.frame(0.0)
         scene = run.frame(settings.times.cue_s + 0.01)
-        levels = [round(255 * luminance(t.flicker(), 60.0, 20)[-1]) for t in settings.targets]
+        frames = np.array([luminance(t.flicker(), 60.0, 60) for t in settings.targets]).T
+        levels = np.rint(255.0 * frames[frames.min(axis=1).argmax()]).astype(int).tolist()
         image = QImage(size, QImage.Format.Format_RGB32)
         with QPainter(image) as painter:
             Picture(settings.cells(), size).draw(painter, scene, levels)

@@ -117,25 +117,15 @@ class MainWindow(QMainWindow):
         self._build_bars()
         self.add_page(StartPage.title, self.start_page)
         self.add_page(LIVE, QWidget(), needs_session=True)
-        self.calibration_page = CalibrationPage()
-        self.calibration_page.spell_requested.connect(lambda: self.show_page(SpellerPage.title))
-        self.calibration_page.session_requested.connect(
-            lambda config: self._restart(config, CalibrationPage.title)
-        )
-        self.add_page(CalibrationPage.title, self.calibration_page, needs_session=True)
-        self.speller_page = SpellerPage()
-        self.add_page(SpellerPage.title, self.speller_page, needs_session=True)
-        # who has agreed to the flicker of the calibration has agreed to that of the speller
-        self.calibration_page.consent.agreed.toggled.connect(
-            self.speller_page.choices.consent.setChecked
-        )
-        self.timing_page = TimingPage()
-        self.timing_page.session_requested.connect(
-            lambda config: self._restart(config, TimingPage.title)
-        )
-        self.add_page(TimingPage.title, self.timing_page, needs_session=True)
-        self.report_page = ReportPage()
-        self.add_page(ReportPage.title, self.report_page)
+        self.calibration, self.speller = CalibrationPage(), SpellerPage()
+        self.timing, self.report = TimingPage(), ReportPage()
+        for page in (self.calibration, self.speller, self.timing):
+            page.session_requested.connect(self._start_again_with)
+            self.add_page(page.title, page, needs_session=True)
+        self.add_page(ReportPage.title, self.report)
+        self.calibration.spell_requested.connect(lambda: self.show_page(SpellerPage.title))
+        # who agrees to the flicker of the calibration agrees to that of the speller
+        self.calibration.consent.agreed.toggled.connect(self.speller.choices.consent.setChecked)
         self._build_menus()
         self.resize(1366, 768)
         geometry = settings.value("geometry")
@@ -332,7 +322,8 @@ class MainWindow(QMainWindow):
         engine.ended.connect(self._engine_ended)
         self.settings.setValue("running", str(engine.folder))
         self.settings.sync()  # for the start after a crash
-        self._open(EngineLink(engine.url, engine.token), engine, engine.token)
+        self._open(EngineLink(engine.url, engine.token), engine)
+        self._tell_pages(engine.url, engine.token, config)
         engine.start()
 
     def _start_again_with(self, config: Config) -> None:
@@ -343,12 +334,13 @@ class MainWindow(QMainWindow):
 
     def _tell_pages(self, url: str, token: str, config: Config | None) -> None:
         """Tell the pages that talk to the engine which one it is; empty: none."""
-        for page in (self.speller, self.timing):
+        for page in (self.calibration, self.speller, self.timing):
             page.set_session(url, token, config)
 
     def attach(self, url: str, token: str) -> None:
         """Watch an engine that runs already; it goes on when this window closes."""
-        self._open(EngineLink(url, token or None), None, token)
+        self._open(EngineLink(url, token or None), None)
+        self._tell_pages(url, token, None)
 
     def _find_left_behind(self) -> None:
         """Offer the session of an application that has died, if it is still running."""
@@ -373,7 +365,7 @@ class MainWindow(QMainWindow):
             self.settings.remove("running")
         self.start_page.show_left_behind(False)
 
-    def _open(self, link: EngineLink, engine: EngineProcess | None, token: str) -> None:
+    def _open(self, link: EngineLink, engine: EngineProcess | None) -> None:
         self._close_session()
         self.link, self.engine = link, engine
         self._opened_at = now()
@@ -382,7 +374,6 @@ class MainWindow(QMainWindow):
         if isinstance(log, LogDock):
             log.engine = engine
         link.start()
-        self._tell_pages(link.url, token, None if engine is None else engine.config)
         for action in self._tabs.actions():
             action.setEnabled(True)
         for part in (self.pause, self.note, self.stop):
@@ -390,16 +381,6 @@ class MainWindow(QMainWindow):
         self.stop.setText("Stop session" if engine else "Detach")
         self.start_page.set_running(True)
         self.show_page(LIVE)
-
-    def _tell_pages(self, url: str, token: str, config: Config | None) -> None:
-        """Which engine it is now; an empty address: none."""
-        for page in (self.calibration_page, self.speller_page, self.timing_page):
-            page.set_session(url, token, config)
-
-    def _restart(self, config: Config, title: str) -> None:
-        """Start a session anew for the page that has asked for it."""
-        self.start_session(config)
-        self.show_page(title)
 
     def stop_session(self) -> None:
         """End the session, its recording closed; its report is next, or the start page."""
@@ -410,13 +391,12 @@ class MainWindow(QMainWindow):
         if record is None:
             self.show_page(StartPage.title)
             return
-        self.report_page.make(Path(record["path"]))
+        self.report.make(Path(record["path"]))
         self.show_page(ReportPage.title)
 
     def _close_session(self) -> None:
         """Let go of link and engine; the panels keep what they show."""
         self._remember_arrangement()
-        self._tell_pages("", "", None)  # the flicker ends before its engine does
         link, engine, self.link, self.engine = self.link, self.engine, None, None
         self._tell_pages("", "", None)
         if engine is not None:

@@ -15,8 +15,18 @@ from bci.paradigms.timetable import CUE
 RUNGS = ("offset_fbcca", "ecca", "trca", "tdca")
 
 
+def led_by_client(config: Config) -> Config:
+    """Let a simulated subject follow the cues of whoever shows them; others do that anyway."""
+    if getattr(config.source, "cues", "told") == "told":
+        return config
+    told = {"cues": "told", "stim_s": None, "n_trials": None}
+    return config.model_copy(update={"source": config.source.model_copy(update=told)})
+
+
 def prepared(config: Config) -> Config:
     """Give a speller's session what calibration takes: cues, a recording, the ladder.
+
+    A simulated subject follows the cues that are shown.
 
     What it has already stays as it is; the same configuration comes back where nothing
     is missing.
@@ -39,7 +49,7 @@ def prepared(config: Config) -> Config:
             "windows of this session slide; a selection is calibrated on windows that open at its "
             "flicker: {kind: growing, markers: [stim_on], …} under 'window'"
         )
-    asked = config.model_dump(mode="json")
+    asked = led_by_client(config).model_dump(mode="json")
     asked["events"] = {**{label: CUE + label for label in frequencies}, **asked["events"]}
     asked["recording"] = asked["recording"] or Recording().model_dump(mode="json")
     if asked["ladder"] is None:  # by kind: they share what the decoder has

@@ -155,11 +155,6 @@ class CalibrationPage(QWidget):
             prepared(self._config)
         except BciError as error:
             return str(error)
-        if getattr(self._config.source, "cues", "told") == "own":
-            return (
-                "the simulated subject follows a timetable of its own and would not look at the "
-                "cues: start it led by this application"
-            )
         return ""
 
     def refresh(self, link: EngineLink | None) -> None:

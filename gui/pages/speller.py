@@ -8,6 +8,7 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
+from bci.calibration.preparation import led_by_client
 from bci.config import Config
 from gui.link import EngineLink
 from gui.pages.speller_cards import (
@@ -177,7 +178,7 @@ class SpellerPage(QWidget):
             except ValueError as error:
                 self.error.setText(str(error))
                 return
-            if (led := _led(self._config)) is not None:
+            if self._config is not None and (led := led_by_client(self._config)) != self._config:
                 self._starts = True
                 self.session_requested.emit(led)
                 return
@@ -263,12 +264,3 @@ _SAID = {
     "feedback": "selected",
     "rest": "",
 }
-
-
-def _led(config: Config | None) -> Config | None:
-    """A session whose simulated subject looks at the speller, where it does not yet."""
-    source = None if config is None else config.source
-    if config is None or getattr(source, "cues", "told") == "told":
-        return None
-    told = {"cues": "told", "stim_s": None, "n_trials": None}
-    return config.model_copy(update={"source": config.source.model_copy(update=told)})

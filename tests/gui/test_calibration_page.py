@@ -231,20 +231,21 @@ def test_one_can_always_spell_without(page, link, qtbot):
 
 
 def test_a_session_that_lacks_something_is_started_anew_with_it(page, link, qtbot):
-    page.set_session("http://127.0.0.1:1", "a-token-of-16-signs", config.loads(SESSION))
+    alone = config.loads(SESSION.replace("cues: told", "cues: own"))
+    page.set_session("http://127.0.0.1:1", "a-token-of-16-signs", alone)
     page.refresh(link)
     with qtbot.waitSignal(page.session_requested) as asked:
         page.further.click()
     (session,) = asked.args
     assert session.ladder is not None
     assert session.recording is not None
+    assert session.source.cues == "told"
 
 
 @pytest.mark.parametrize(
     ("text", "why"),
     [
         ("source: {kind: simulated}", "starts on a decoder that needs no training"),
-        (SESSION.replace("cues: told", "cues: own"), "timetable of its own"),
     ],
 )
 def test_a_session_that_cannot_be_calibrated_says_why(page, link, text, why):

@@ -37,7 +37,7 @@ def test_a_word_is_typed_and_reported_without_calibration(qtbot, window, tmp_pat
     assert '<p class="typed">A</p>' in report
     assert "SIMULATED" in report
     assert verify(only(tmp_path, "*_eeg.xdf")).ok
-    assert window.report_page.browser.toPlainText().count("Participant SIM")
+    assert window.report.browser.toPlainText().count("Participant SIM")
 
 
 @pytest.mark.slow

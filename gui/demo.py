@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from PySide6.QtCore import QObject, QSize, QTimer, Signal
 from PySide6.QtGui import QImage, QPainter
+from PySide6.QtWidgets import QPushButton
 
 from bci.clock import now
 from bci.config import Config, Participant, Recording, loads
@@ -176,12 +177,9 @@ class Demo(QObject):
         self._shoot("wizard-plan")
         page.further.click()
         self._say(f"Calibration: {self._n_blocks} blocks of {len(TARGETS_12)} cued trials")
+        self._phase, self._over = "", False
         page.go.click()
-        for _ in range(1, self._n_blocks):
-            yield "the end of a block", lambda: self._phase == Phase.BREAK, 120.0
-            page.go.click()
-            yield "the next block", lambda: self._phase != Phase.BREAK, 10.0
-        yield "the end of the blocks", lambda: self._phase == Phase.OVER, 120.0
+        yield from self._until_over(page.go)
         yield "a comparison of the decoders", lambda: page.blocks.scores.rowCount() > 0, 120.0
         yield self._a_moment()
         self._shoot("wizard")
@@ -208,10 +206,23 @@ class Demo(QObject):
         yield "the first letter", lambda: bool(page.text.text()) or self._over, 120.0
         self._shoot("speller")
         self._shoot_stimulus(shown)
-        yield "the phrase", lambda: self._over, 240.0
+        yield from self._until_over(page.go)
         yield self._a_moment()
         self._say(f"written: {page.text.text()}")
         page.close_it.click()
+
+    def _until_over(self, go: QPushButton) -> Iterator[tuple[str, _Done, float]]:
+        """Let a run come to its end; go on after each rest, as after a pause."""
+        rests = (Phase.BREAK, Phase.PAUSED)
+        while not self._over:
+            yield (
+                "the end of the run",
+                (lambda: self._over or (self._phase in rests and go.isEnabled())),
+                300.0,
+            )
+            if not self._over:
+                go.click()
+                yield "what comes after a rest", lambda: self._phase not in rests, 60.0
 
     def _time(self) -> Iterator[tuple[str, _Done, float]]:
         """The page of the timing check, where there is one."""

@@ -124,6 +124,7 @@ class MainWindow(QMainWindow):
             self.add_page(page.title, page, needs_session=True)
         self.add_page(ReportPage.title, self.report)
         self.calibration.spell_requested.connect(lambda: self.show_page(SpellerPage.title))
+        self.calibration.watch_requested.connect(lambda: self.show_page(LIVE))
         # who agrees to the flicker of the calibration agrees to that of the speller
         self.calibration.consent.agreed.toggled.connect(self.speller.choices.consent.setChecked)
         self._build_menus()

@@ -31,10 +31,14 @@ def prepared(config: Config) -> Config:
     What it has already stays as it is; the same configuration comes back where nothing
     is missing.
 
+    A decoder that has no targets and must be trained (imagery) gets a recording only: its
+    cues come with the samples.
+
     Raises
     ------
     ConfigError
-        It has no flickering targets, or its windows do not open at the flicker.
+        Its decoder is trained already, its windows do not open at the flicker, or nobody
+        says which marker means which label.
     """
     if config.decoder is None or isinstance(config.decoder, ModelSettings):
         raise ConfigError(
@@ -42,8 +46,14 @@ def prepared(config: Config) -> Config:
             "under 'decoder'"
         )
     frequencies = frequencies_of(config.decoder)
+    if not frequencies and not config.labels:
+        raise ConfigError(
+            f"decoder '{config.decoder.kind}' has neither frequencies nor labels to calibrate for: "
+            "map labels to the markers of their cues under 'events'"
+        )
     if not frequencies:
-        raise ConfigError(f"decoder '{config.decoder.kind}' has no frequencies to calibrate for")
+        keep = config.recording or Recording()
+        return config.model_copy(update={"recording": keep})
     if config.window.kind == "sliding":
         raise ConfigError(
             "windows of this session slide; a selection is calibrated on windows that open at its "

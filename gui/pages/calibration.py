@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import takewhile
 from typing import Any
 
-from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QStackedWidget, QVBoxLayout, QWidget
 
 from bci.calibration.climb import frequencies_of
@@ -15,8 +15,6 @@ from bci.calibration.preparation import prepared
 from bci.clock import now
 from bci.config import Config
 from bci.errors import BciError
-from bci.paradigms.collisions import findings
-from bci.paradigms.frequencies import Flicker, plan
 from gui.docks.quality import judged
 from gui.link import Answer, EngineLink
 from gui.pages.calibration_cards import (
@@ -26,10 +24,10 @@ from gui.pages.calibration_cards import (
     PlanCard,
     QualityCard,
 )
-from gui.pages.speller_cards import card, describe_frames
+from gui.pages.calibration_training import Training, model_folder
+from gui.pages.speller_cards import card
 from gui.pages.speller_choices import SpellerChoices
 from gui.stimulus.child import StimulusProcess
-from gui.stimulus.painting import Picture
 from gui.stimulus.settings import Mode, StimulusSettings
 
 __all__ = ["CalibrationPage"]
@@ -52,6 +50,8 @@ class CalibrationPage(QWidget):
 
     #: Spell now, with the decoder that decides.
     spell_requested = Signal()
+    #: Watch what is decided.
+    watch_requested = Signal()
     #: Start this session instead (`bci.config.Config`): it has what calibration takes.
     session_requested = Signal(object)
 
@@ -74,6 +74,7 @@ class CalibrationPage(QWidget):
         self._quality_due = 0.0
         self._phase, self._mode = "", ""
         self._n_trials = 0
+        self.training = Training({})
         self._assessment: dict[str, Any] | None = None
         self.heading, self.path = QLabel(self.title), QLabel()
         self.error, self.against = QLabel(), QLabel()
@@ -141,6 +142,7 @@ class CalibrationPage(QWidget):
         self._n_trials = 0
         self._assessment = None
         self._phase = ""
+        self.training = Training({} if config is None else config.labels)
         self.consent.agreed.setChecked(False)
         self.blocks.show_assessment(None)
         self.blocks.progress.setValue(0)
@@ -169,6 +171,22 @@ class CalibrationPage(QWidget):
                 self.quality.show_quality(found)
                 self._show()
         self._look_at_ladder((link.status or {}).get("ladder"), link)
+        self._look_at_training(link, self.training)
+
+    @property
+    def _flickers(self) -> bool:
+        return bool(self.guide.frequencies_hz)
+
+    def _look_at_training(self, link: EngineLink, training: Training) -> None:
+        """Count the cues; show what came of the training."""
+        if training.state == "collecting":
+            self.guide.see_block(training.count(link))
+            self.blocks.state.setText(f"Cued so far: {training}")
+            self._show()
+        elif training.state == "failed":
+            self.error.setText(training.error)
+        elif training.state == "trained" and link.status and link.status["decoder"]["labels"]:
+            self.choice.show_trained(model_folder(link.status))
 
     def _look_at_ladder(self, ladder: dict[str, Any] | None, link: EngineLink) -> None:
         if ladder is None:
@@ -178,8 +196,8 @@ class CalibrationPage(QWidget):
             self._assessment = ladder["last"]
             self.blocks.show_assessment(self._assessment)
         self.blocks.comparing.setText("Comparing decoders on what was recorded …" * comparing)
-        if self.guide.step is Step.CHOICE:
-            self._show_choice(link, comparing)
+        if self.guide.step is Step.CHOICE and self._flickers:
+            self.choice.show_ladder(link.status or {}, self._assessment, comparing)
 
     # --- steps -----------------------------------------------------------------------------------
 
@@ -187,7 +205,7 @@ class CalibrationPage(QWidget):
         """Take the next step, where nothing stands against it; after the last: spell."""
         self.error.clear()
         if self.guide.is_last:
-            self.spell_requested.emit()
+            (self.spell_requested if self._flickers else self.watch_requested).emit()
             return
         if self.guide.step is Step.QUALITY and self._needs_another_session():
             return
@@ -199,6 +217,9 @@ class CalibrationPage(QWidget):
             self._note("photosensitivity: told, no history known, agreed")
         if left is Step.BLOCKS:
             self.process.stop()
+            if not self._flickers and self._link is not None:
+                self.choice.reason.setText("Training on what was recorded …")
+                self.training.finish(self._link)
         if self.guide.step is Step.PLAN:
             self._measure()
         self._show()
@@ -266,6 +287,11 @@ class CalibrationPage(QWidget):
     def start(self) -> None:
         """Show the blocks, or go on after a rest or a pause."""
         self.error.clear()
+        if not self._flickers:
+            if self._link is not None:
+                self.training.collect(self._link)
+            self._show()
+            return
         if not self.process.running:
             settings = self.settings("calibration")
             self._n_trials, self._mode = 0, "calibration"
@@ -295,27 +321,9 @@ class CalibrationPage(QWidget):
 
     def _plan(self, ready: dict[str, Any]) -> None:
         """Judge the targets on the measured screen."""
-        asked = self.settings("calibration")
-        targets = asked.targets
-        against, known = list(ready["objections"]), list[str]()
-        shown: tuple[Flicker, ...] = ()
-        try:
-            shown = plan(
-                ready["refresh_hz"], [t.frequency_hz for t in targets], [t.phase for t in targets]
-            )
-            known = findings(shown, ready["refresh_hz"], flicker_share=_flicker_share(asked),
-                             window_s=self._longest_s(), n_listed=1)  # fmt: skip
-        except BciError as error:
-            against.append(str(error))
-        self.guide.see_screen(against)
-        words = describe_frames(ready, None)
-        words["Targets"] = _described(shown)
-        words["To know"] = "\n".join(known)
-        words["To mend"] = "\n".join(against)
-        self.plan.facts.show_values(words)
-
-    def _longest_s(self) -> float:
-        return 1.0 if self._config is None else self._config.window.length_s
+        asked, session = self.settings("calibration"), self._config
+        longest_s = 1.0 if session is None else session.window.length_s
+        self.guide.see_screen(self.plan.show_plan(ready, asked, longest_s))
 
     def _count(self) -> None:
         """One more trial is done; a look at the decoders is due after each block."""
@@ -356,50 +364,23 @@ class CalibrationPage(QWidget):
         against = guide.objections
         self.against.setText("; ".join(against) if guide.step is not Step.PLAN else "")
         self.back.setEnabled(guide.step is not guide.steps[0])
-        self.further.setText("Spell" if guide.is_last else "Next")
+        last = "Spell" if self._flickers else "To the live view"
+        self.further.setText(last if guide.is_last else "Next")
         self.further.setShortcut("Ctrl+Return")  # a new text takes the old shortcut away
         self.further.setEnabled(bool(self._url) and not against)
         self.anyway.setVisible(bool(against) and guide.can_overrule)
         self.again.setVisible(guide.step is Step.PLAN)
         self.again.setEnabled(not running)
         self.go.setVisible(on_blocks)
-        self.pause.setVisible(on_blocks)
+        self.pause.setVisible(on_blocks and self._flickers)
+        self.blocks.show_flicker(self._flickers)
         self.go.setText("Go on" if running and self._phase != "ready" else "Start")
         self.go.setShortcut("Ctrl+B")
-        self.go.setEnabled(not running or self._phase in ("ready", "break", "paused"))
+        self.go.setEnabled(
+            (not running or self._phase in ("ready", "break", "paused"))
+            and self.training.state != "collecting"
+        )
         self.pause.setEnabled(running and self._phase not in ("", "measuring", "over"))
         self.blocks.n_blocks.setEnabled(not running)
         self.without.setEnabled(bool(self._url))
-
-    def _show_choice(self, link: EngineLink, comparing: bool) -> None:
-        status, found = link.status or {}, self._assessment
-        reason = "Comparing decoders on what was recorded …" if comparing else ""
-        if found is not None and not comparing:
-            reason = found["reason"]
-        self.choice.reason.setText(reason or "No comparison yet: the decoder in use stays.")
-        record = status.get("recording") or {}
-        model = status["decoder"]["model"] if status else ""
-        waits = (status.get("ladder") or {}).get("waits_for_selection")
-        self.choice.facts.show_values({
-            "Decoder": model + (", and the new one from the next selection on" if waits else ""),
-            "Model": "saved with the session, under models/" if found and found["chosen"] !=
-                     found["current"] else "needs none: nothing was trained",
-            "Recording": str(record.get("path", "")),
-            "Forecast": str((found or {}).get("forecast") or ""),
-        })  # fmt: skip
-
-
-def _flicker_share(settings: StimulusSettings) -> float:
-    """Share of the screen that the keys will take."""
-    width, height = settings.window or (1920, 1080)
-    return Picture(settings.cells(), QSize(width, height)).flicker_share
-
-
-def _described(flickers: tuple[Flicker, ...]) -> str:
-    if not flickers:
-        return ""
-    hz = sorted(f.frequency_hz for f in flickers)
-    return (
-        f"{len(hz)}, {hz[0]:g} to {hz[-1]:g} Hz in steps of {hz[1] - hz[0]:.3g} Hz, sampled "
-        "sinusoids: each keeps its frequency and phase on this screen"
-    )
+        self.without.setVisible(self._flickers)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QSize, Qt
 from PySide6.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -22,10 +23,17 @@ from PySide6.QtWidgets import (
 
 from bci.calibration.climber import FEWEST_BLOCKS
 from bci.calibration.guide import CONSENT, WARNING
+from bci.decoders.manifest import Manifest
+from bci.decoders.storage import MANIFEST
 from bci.dsp.signal_quality import ChannelQuality
-from bci.metrics import accuracy_interval
+from bci.errors import BciError
+from bci.metrics import accuracy_interval, chance_bound
+from bci.paradigms.collisions import findings
+from bci.paradigms.frequencies import Flicker, plan
 from gui.docks.quality import REMEDIES
-from gui.pages.speller_cards import Facts
+from gui.pages.speller_cards import Facts, describe_frames
+from gui.stimulus.painting import Picture
+from gui.stimulus.settings import StimulusSettings
 
 __all__ = ["BlocksCard", "ChoiceCard", "ConsentCard", "PlanCard", "QualityCard"]
 
@@ -120,12 +128,54 @@ class PlanCard(QWidget):
         column.addWidget(self.facts)
         column.addStretch()
 
+    def show_plan(
+        self, ready: Mapping[str, Any], settings: StimulusSettings, longest_s: float
+    ) -> list[str]:
+        """Show the targets on the measured screen; what stands against them, one line each.
+
+        `ready` is what the flicker's process says of the screen, `longest_s` the decoder's
+        longest window, seconds.
+        """
+        against, known, hz = list(ready["objections"]), list[str](), ready["refresh_hz"]
+        shown: tuple[Flicker, ...] = ()
+        try:
+            wished = [(t.frequency_hz, t.phase) for t in settings.targets]
+            shown = plan(hz, [f for f, _ in wished], [phase for _, phase in wished])
+            known = findings(
+                shown, hz, flicker_share=_flicker_share(settings), window_s=longest_s, n_listed=1
+            )
+        except BciError as error:
+            against.append(str(error))
+        words = describe_frames(ready, None)
+        words["Targets"] = _described(shown)
+        words["To know"] = "\n".join(known)
+        words["To mend"] = "\n".join(against)
+        self.facts.show_values(words)
+        return against
+
+
+def _flicker_share(settings: StimulusSettings) -> float:
+    """Share of the screen that the keys will take."""
+    width, height = settings.window or (1920, 1080)
+    return Picture(settings.cells(), QSize(width, height)).flicker_share
+
+
+def _described(flickers: tuple[Flicker, ...]) -> str:
+    if not flickers:
+        return ""
+    hz = sorted(f.frequency_hz for f in flickers)
+    return (
+        f"{len(hz)}, {hz[0]:g} to {hz[-1]:g} Hz in steps of {hz[1] - hz[0]:.3g} Hz, sampled "
+        "sinusoids: each keeps its frequency and phase on this screen"
+    )
+
 
 class BlocksCard(QWidget):
     """Blocks, and after each what every decoder would reach."""
 
     def __init__(self) -> None:
         super().__init__()
+        self.label = QLabel("Blocks")
         self.n_blocks = QSpinBox()
         self.n_blocks.setRange(FEWEST_BLOCKS, 20)
         self.n_blocks.setValue(4)
@@ -144,7 +194,7 @@ class BlocksCard(QWidget):
         self.forecast.setObjectName("muted")
         self.forecast.setWordWrap(True)
         row = QHBoxLayout()
-        row.addWidget(QLabel("Blocks"))
+        row.addWidget(self.label)
         row.addWidget(self.n_blocks)
         row.addWidget(self.progress, 1)
         column = QVBoxLayout(self)
@@ -156,6 +206,11 @@ class BlocksCard(QWidget):
         column.addLayout(said)
         column.addWidget(self.scores, 1)
         column.addWidget(self.forecast)
+
+    def show_flicker(self, flickers: bool) -> None:
+        """Whether blocks are shown by this application; else cues are only counted."""
+        for part in (self.label, self.n_blocks, self.progress, self.scores):
+            part.setVisible(flickers)
 
     def show_assessment(self, found: Mapping[str, Any] | None) -> None:
         """Show the ladder's last look."""
@@ -202,3 +257,39 @@ class ChoiceCard(QWidget):
         column.addSpacing(8)
         column.addWidget(self.facts)
         column.addStretch()
+
+    def show_ladder(
+        self, status: Mapping[str, Any], found: Mapping[str, Any] | None, comparing: bool
+    ) -> None:
+        """Show what the ladder chose, by its last look; None: there was none yet."""
+        reason = "No comparison yet: the decoder in use stays."
+        if comparing:
+            reason = "Comparing decoders on what was recorded …"
+        elif found is not None:
+            reason = found["reason"]
+        self.reason.setText(reason)
+        model = status["decoder"]["model"] if status else ""
+        waits = (status.get("ladder") or {}).get("waits_for_selection")
+        trained = found is not None and found["chosen"] != found["current"]
+        self.facts.show_values({
+            "Decoder": model + (", and the new one from the next selection on" if waits else ""),
+            "Model": "saved with the session, under models/" if trained else
+                     "needs none: nothing was trained",
+            "Recording": str((status.get("recording") or {}).get("path", "")),
+            "Forecast": str((found or {}).get("forecast") or ""),
+        })  # fmt: skip
+
+    def show_trained(self, folder: Path) -> None:
+        """Show a decoder that was trained at once, by what its manifest says."""
+        manifest = Manifest.model_validate_json((folder / MANIFEST).read_text(encoding="utf-8"))
+        n_classes, (score, *_) = len(manifest.classes), manifest.scores
+        n_right = round(score.value * score.n)
+        better = n_right >= chance_bound(score.n, n_classes)
+        self.reason.setText(
+            f"{manifest.kind} decides from now on: {score.value:.2f} [{score.low:.2f}, "
+            f"{score.high:.2f}] of held-out trials right, "
+            f"{'better' if better else 'NOT better'} than guessing ({1 / n_classes:.2f})."
+        )
+        self.facts.show_values({
+            "Decoder": f"{folder.name}, judged by {score.method}", "Model": str(folder),
+        })  # fmt: skip

@@ -100,7 +100,7 @@ def test_a_session_gets_what_it_lacks_once():
     ("change", "why"),
     [
         ({"window": "sliding", "decision": "each"}, "windows of this session slide"),
-        ({"decoder": "decoder: {kind: tangent_space}"}, "has no frequencies"),
+        ({"decoder": "decoder: {kind: tangent_space}"}, "neither frequencies nor labels"),
         ({"decoder": "decoder: {kind: model, path: x}"}, "needs no training"),
     ],
 )
@@ -111,3 +111,16 @@ def test_what_cannot_be_calibrated_says_why(change, why):
         text = "\n".join([*lines, change["decoder"]])
     with pytest.raises(ConfigError, match=why):
         prepared(loads(text))
+
+
+def test_imagery_takes_a_recording_and_its_own_cues():
+    text = """
+    source: {kind: simulated, paradigm: imagery}
+    events: {left: cue/left, right: cue/right}
+    window: {kind: sliding, length_s: 2.0, markers: [imagery_on]}
+    decoder: {kind: tangent_space}
+    """
+    session = loads(text)
+    asked = prepared(session)
+    assert asked.recording is not None
+    assert asked.model_copy(update={"recording": None}) == session

@@ -5,6 +5,7 @@ import pytest
 from PySide6.QtCore import QObject, Signal
 
 from bci import config
+from bci.decoders.manifest import Manifest, Score
 from bci.types import StreamInfo
 from gui.link import Answer
 from gui.pages import calibration
@@ -72,6 +73,7 @@ class Decisions:
 class Link:
     state = "live"
     decisions = Decisions()
+    answer = Answer(True)
 
     def __init__(self):
         noise = np.random.default_rng(1).normal(0, 8, (1250, 3)).astype(np.float32)
@@ -83,7 +85,7 @@ class Link:
     def post(self, path, body, done=None):
         self.posted.append((path, body))
         if done is not None:
-            done(Answer(True))
+            done(self.answer)
 
 
 @pytest.fixture
@@ -254,6 +256,61 @@ def test_a_session_that_cannot_be_calibrated_says_why(page, link, text, why):
     page.refresh(link)
     page.further.click()
     assert page.process.settings is None
+
+
+IMAGERY = """
+source: {kind: simulated, paradigm: imagery}
+events: {left: cue/left, right: cue/right}
+window: {kind: sliding, length_s: 2.0, markers: [imagery_on]}
+decoder: {kind: tangent_space}
+recording: {}
+"""
+
+
+def test_imagery_is_trained_at_once_on_the_cues_that_came(page, link, qtbot, tmp_path):
+    page.set_session("http://127.0.0.1:1", "a-token-of-16-signs", config.loads(IMAGERY))
+    cues = [{"onset": 10, "value": "cue/left"}]  # before it was started: does not count
+    link.status = {**link.status, "markers": {"newest": cues}}
+    page.refresh(link)
+    page.further.click()
+    assert "<b>Blocks" in page.path.text()
+    assert not page.blocks.scores.isVisible()
+    page.go.click()
+    assert ("/v1/calibration", {"action": "start"}) in link.posted
+    for k in range(1, 4):
+        for label in ("left", "right"):
+            assert not page.further.isEnabled()
+            cues.append({"onset": 100 * k + (label == "right"), "value": f"cue/{label}"})
+            page.refresh(link)
+    assert page.blocks.state.text() == "Cued so far: 3 left, 3 right"
+    folder = tmp_path / "models" / "tangent_space-12345678"
+    folder.mkdir(parents=True)
+    score = Score(metric="accuracy", value=5 / 6, low=0.44, high=0.97, n=6, method="3-fold")
+    manifest = Manifest(ch_names=("C3",), sfreq=250.0, kind="tangent_space",
+                        classes=("left", "right"), scores=(score,))  # fmt: skip
+    (folder / "manifest.json").write_text(manifest.model_dump_json())
+    link.status |= {
+        "decoder": {"model": folder.name, "labels": ["left", "right"]},
+        "recording": {"path": str(tmp_path / "eeg" / "x_eeg.xdf")},
+    }
+    page.further.click()
+    assert ("/v1/calibration", {"action": "finish"}) in link.posted
+    page.refresh(link)
+    said = page.choice.reason.text()
+    assert "0.83 [0.44, 0.97] of held-out trials right, NOT better than guessing (0.50)" in said
+    with qtbot.waitSignal(page.watch_requested):
+        page.further.click()
+
+
+def test_training_that_fails_says_why(page, link):
+    page.set_session("http://127.0.0.1:1", "a-token-of-16-signs", config.loads(IMAGERY))
+    link.answer = Answer(False, 422, "training failed: two windows of each label are needed")
+    link.status = {**link.status, "markers": {"newest": []}}
+    page.refresh(link)
+    page.further.click()
+    page.go.click()
+    page.refresh(link)
+    assert page.error.text() == "training failed: two windows of each label are needed"
 
 
 def test_what_the_flicker_refuses_is_said(page, link):

@@ -13,12 +13,11 @@ import logging
 import shutil
 import threading
 from collections import Counter
-from collections.abc import Iterator
-from math import ceil
 from typing import Any
 
 from bci.calibration.climb import ASSESSMENT, MODEL, rungs_of
 from bci.calibration.ladder import Ladder
+from bci.calibration.looks import own_looks
 from bci.calibration.worker import CommandWorker
 from bci.config import Config
 from bci.decoders import Decoder
@@ -34,19 +33,6 @@ log = logging.getLogger(__name__)
 
 #: What a selection is decided by: decoder, its name, and when it stops.
 Choice = tuple[Decoder, str, StoppingRule | None]
-
-#: Cued blocks before the first look: two to train on, one to judge.
-FEWEST_BLOCKS = 3
-#: The next look waits for so many times the blocks: each look makes later ones stricter.
-GROWTH = 4 / 3
-
-
-def own_looks() -> Iterator[int]:
-    """Numbers of blocks after which a session looks by itself, endless."""
-    n_blocks = FEWEST_BLOCKS
-    while True:
-        yield n_blocks
-        n_blocks = ceil(n_blocks * GROWTH)
 
 
 class Climber:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from enum import StrEnum
 
-from bci.calibration.climber import FEWEST_BLOCKS
+from bci.calibration.looks import FEWEST_BLOCKS
 from bci.dsp.signal_quality import ChannelQuality
 from bci.paradigms.collisions import PROVOCATIVE_HZ
 

@@ -5,14 +5,18 @@ from __future__ import annotations
 import yaml
 
 from bci import config as configs
-from bci.calibration.climb import frequencies_of
-from bci.config import Config, Recording
-from bci.decoders.artifact import ModelSettings
+from bci.config import Config, DecoderSettings, Recording
 from bci.errors import ConfigError
 from bci.paradigms.timetable import CUE
 
 #: Rungs above a decoder that needs no training, from the one that needs least.
 RUNGS = ("offset_fbcca", "ecca", "trca", "tdca")
+
+
+def frequencies_of(settings: DecoderSettings) -> dict[str, float]:
+    """Label: stimulus frequency, Hz; empty where the decoder knows none."""
+    hz = getattr(settings, "frequencies_hz", None) or {}
+    return dict(hz) if isinstance(hz, dict) else {f"{f:g} Hz": f for f in hz}
 
 
 def led_by_client(config: Config) -> Config:
@@ -37,13 +41,18 @@ def prepared(config: Config) -> Config:
     Raises
     ------
     ConfigError
-        Its decoder is trained already, its windows do not open at the flicker, or nobody
-        says which marker means which label.
+        Its decoder is trained already, or by the session's own timetable; its windows do
+        not open at the flicker; or nobody says which marker means which label.
     """
-    if config.decoder is None or isinstance(config.decoder, ModelSettings):
+    if config.decoder is None or config.decoder.kind == "model":
         raise ConfigError(
             "calibration starts on a decoder that needs no training, such as fbcca: choose it "
             "under 'decoder'"
+        )
+    if config.paradigm is not None:
+        raise ConfigError(
+            f"the session's own timetable ({config.paradigm.kind}) calibrates it: it asks, trains "
+            "and shows the feedback by itself; watch it on the live page"
         )
     frequencies = frequencies_of(config.decoder)
     if not frequencies and not config.labels:

@@ -8,10 +8,9 @@ from typing import Any
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QStackedWidget, QVBoxLayout, QWidget
 
-from bci.calibration.climb import frequencies_of
-from bci.calibration.climber import FEWEST_BLOCKS, own_looks
 from bci.calibration.guide import CalibrationGuide, Step
-from bci.calibration.preparation import prepared
+from bci.calibration.looks import FEWEST_BLOCKS, own_looks
+from bci.calibration.preparation import frequencies_of, prepared
 from bci.clock import now
 from bci.config import Config
 from bci.errors import BciError

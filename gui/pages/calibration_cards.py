@@ -21,10 +21,8 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from bci.calibration.climber import FEWEST_BLOCKS
 from bci.calibration.guide import CONSENT, WARNING
-from bci.decoders.manifest import Manifest
-from bci.decoders.storage import MANIFEST
+from bci.calibration.looks import FEWEST_BLOCKS
 from bci.dsp.signal_quality import ChannelQuality
 from bci.errors import BciError
 from bci.metrics import accuracy_interval, chance_bound
@@ -281,6 +279,9 @@ class ChoiceCard(QWidget):
 
     def show_trained(self, folder: Path) -> None:
         """Show a decoder that was trained at once, by what its manifest says."""
+        from bci.decoders.manifest import Manifest  # here: the window is there before it loads
+        from bci.decoders.storage import MANIFEST
+
         manifest = Manifest.model_validate_json((folder / MANIFEST).read_text(encoding="utf-8"))
         n_classes, (score, *_) = len(manifest.classes), manifest.scores
         n_right = round(score.value * score.n)

@@ -9,7 +9,6 @@ from PySide6.QtCore import QProcess, Qt, QUrl, Signal
 from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QTextBrowser, QVBoxLayout, QWidget
 
-from bci.report import default_path
 from gui.link import EngineLink
 
 __all__ = ["ReportPage"]
@@ -66,6 +65,8 @@ class ReportPage(QWidget):
         """Make the report of a recording that is closed."""
         if self._process.state() is not QProcess.ProcessState.NotRunning:
             return
+        from bci.report import default_path  # here: the window is there before it loads
+
         self.path = default_path(recording)
         self.browser.clear()
         self.state.setText("reading the recording …")

@@ -1,11 +1,13 @@
 """The steps of a calibration: what stands against each of the next."""
 
+from pathlib import Path
+
 import pytest
 
-from bci.calibration.climber import own_looks
-from bci.calibration.guide import FEWEST_BLOCKS, CalibrationGuide, Step
+from bci.calibration.guide import CalibrationGuide, Step
+from bci.calibration.looks import FEWEST_BLOCKS, own_looks
 from bci.calibration.preparation import prepared
-from bci.config import loads
+from bci.config import load, loads
 from bci.dsp.signal_quality import ChannelQuality
 from bci.errors import ConfigError
 
@@ -124,3 +126,9 @@ def test_imagery_takes_a_recording_and_its_own_cues():
     asked = prepared(session)
     assert asked.recording is not None
     assert asked.model_copy(update={"recording": None}) == session
+
+
+def test_a_session_with_a_timetable_of_its_own_calibrates_itself():
+    path = Path(__file__).parents[2] / "configs" / "graz_simulated.yaml"
+    with pytest.raises(ConfigError, match="own timetable \\(graz\\) calibrates it"):
+        prepared(load(path))

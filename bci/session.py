@@ -459,6 +459,7 @@ class Session:
     def status(self) -> dict[str, Any]:
         """All there is to show, JSON-able."""
         reader, pipeline = self._reader, self._pipeline
+        n, line = reader.n_received, reader.dejitter
         return {
             "version": __version__,
             "session": self._id,
@@ -470,7 +471,8 @@ class Session:
                 "state": reader.state.value,
                 "sfreq": reader.info.sfreq,
                 "ch_names": list(reader.info.ch_names),
-                "n_received": reader.n_received,
+                "n_received": n,
+                "t_next": line.time_of(n) if line.ready else None,
                 "clock_jumps": reader.dejitter.n_jumps,
             },
             "markers": {

@@ -43,7 +43,11 @@ from gui.engine import EngineProcess
 from gui.frames import FrameTimes
 from gui.left_behind import LeftBehind, find
 from gui.link import Answer, EngineLink
+from gui.pages.calibration import CalibrationPage
+from gui.pages.report import ReportPage
+from gui.pages.speller import SpellerPage
 from gui.pages.start import StartPage
+from gui.pages.timing import TimingPage
 from gui.status import Trouble, describe, trouble
 
 __all__ = ["MainWindow"]
@@ -94,6 +98,7 @@ class MainWindow(QMainWindow):
         self.frames = FrameTimes()
         self._page_of: dict[str, QWidget] = {}
         self._due: dict[str, float] = {}
+        self._arranged = False
         self._opened_at = 0.0
         self._status_due = 0.0
         self._paused = False
@@ -112,6 +117,16 @@ class MainWindow(QMainWindow):
         self._build_bars()
         self.add_page(StartPage.title, self.start_page)
         self.add_page(LIVE, QWidget(), needs_session=True)
+        self.calibration, self.speller = CalibrationPage(), SpellerPage()
+        self.timing, self.report = TimingPage(), ReportPage()
+        for page in (self.calibration, self.speller, self.timing):
+            page.session_requested.connect(self._start_again_with)
+            self.add_page(page.title, page, needs_session=True)
+        self.add_page(ReportPage.title, self.report)
+        self.calibration.spell_requested.connect(lambda: self.show_page(SpellerPage.title))
+        self.calibration.watch_requested.connect(lambda: self.show_page(LIVE))
+        # who agrees to the flicker of the calibration agrees to that of the speller
+        self.calibration.consent.agreed.toggled.connect(self.speller.choices.consent.setChecked)
         self._build_menus()
         self.resize(1366, 768)
         geometry = settings.value("geometry")
@@ -144,7 +159,7 @@ class MainWindow(QMainWindow):
         self.note.returnPressed.connect(self._send_note)
         self.tool_bar.addWidget(self.note)
         self.stop = self.tool_bar.addAction("Stop session", self.stop_session)
-        self.stop.setToolTip("Close the recording and go back to the start")
+        self.stop.setToolTip("Close the recording and show its report")
         for part in (self.pause, self.note, self.stop):
             part.setEnabled(False)
 
@@ -210,6 +225,11 @@ class MainWindow(QMainWindow):
         self._tabs.addAction(action)
         self.tool_bar.insertAction(self._after_pages, action)
 
+    @property
+    def page_titles(self) -> list[str]:
+        """Of all pages, in order."""
+        return list(self._page_of)
+
     def show_page(self, title: str) -> None:
         """Show a page, with the panels as they were when it was last shown."""
         self._remember_arrangement()
@@ -217,9 +237,10 @@ class MainWindow(QMainWindow):
         for action in self._tabs.actions():
             if action.text() == title:
                 action.setChecked(True)
+        self.pages.hide()  # beside the panels of another page it would widen the window
+        self._restore_arrangement()
         self.pages.setCurrentWidget(self._page_of[title])
         self.pages.setVisible(title != LIVE)
-        self._restore_arrangement()
         traces = self.docks.get("Traces")
         if title == LIVE and isinstance(traces, TracesDock):
             traces.canvas.setFocus()  # or the first key goes into the note
@@ -267,7 +288,7 @@ class MainWindow(QMainWindow):
         self.resizeDocks([decoder, spectrum], [55, 45], down)
 
     def _remember_arrangement(self) -> None:
-        if self.docks:
+        if self.docks and self._arranged:
             self.settings.setValue(f"arrangement/{self.page}", self.saveState(ARRANGEMENT))
 
     def _restore_arrangement(self) -> None:
@@ -278,11 +299,13 @@ class MainWindow(QMainWindow):
         restored = isinstance(state, QByteArray) and self.restoreState(state, ARRANGEMENT)
         if not restored:
             self.arrange()
+        self._arranged = True
         self._show_trouble(self._trouble())
 
     def _build_docks(self, link: EngineLink) -> None:
         self.docks = {cls.title: cls(link, self.theme) for cls in DOCKS}
         self._due = dict.fromkeys(self.docks, 0.0)
+        self._arranged = False  # new panels say nothing of how the old ones were arranged
         self._panels.clear()
         for dock in self.docks.values():
             self.addDockWidget(Qt.DockWidgetArea.LeftDockWidgetArea, dock)
@@ -301,11 +324,24 @@ class MainWindow(QMainWindow):
         self.settings.setValue("running", str(engine.folder))
         self.settings.sync()  # for the start after a crash
         self._open(EngineLink(engine.url, engine.token), engine)
+        self._tell_pages(engine.url, engine.token, config)
         engine.start()
+
+    def _start_again_with(self, config: Config) -> None:
+        """Start the session that a page asks for, and stay on it."""
+        page = self.page
+        self.start_session(config)
+        self.show_page(page)
+
+    def _tell_pages(self, url: str, token: str, config: Config | None) -> None:
+        """Tell the pages that talk to the engine which one it is; empty: none."""
+        for page in (self.calibration, self.speller, self.timing):
+            page.set_session(url, token, config)
 
     def attach(self, url: str, token: str) -> None:
         """Watch an engine that runs already; it goes on when this window closes."""
         self._open(EngineLink(url, token or None), None)
+        self._tell_pages(url, token, None)
 
     def _find_left_behind(self) -> None:
         """Offer the session of an application that has died, if it is still running."""
@@ -320,6 +356,7 @@ class MainWindow(QMainWindow):
         if left is not None:
             self.attach(left.url, left.token)
             self._left = left
+            self._tell_pages(left.url, left.token, left.config)
             self.stop.setText("Stop session")
 
     def _end_left_behind(self) -> None:
@@ -347,14 +384,22 @@ class MainWindow(QMainWindow):
         self.show_page(LIVE)
 
     def stop_session(self) -> None:
-        """End the session, its recording closed; the start page is next."""
+        """End the session, its recording closed; its report is next, or the start page."""
+        own = self.engine is not None or self._left is not None
+        status = self.link.status if own and self.link is not None else None
+        record = (status or {}).get("recording")
         self._close_session()
-        self.show_page(StartPage.title)
+        if record is None:
+            self.show_page(StartPage.title)
+            return
+        self.report.make(Path(record["path"]))
+        self.show_page(ReportPage.title)
 
     def _close_session(self) -> None:
         """Let go of link and engine; the panels keep what they show."""
         self._remember_arrangement()
         link, engine, self.link, self.engine = self.link, self.engine, None, None
+        self._tell_pages("", "", None)
         if engine is not None:
             engine.ended.disconnect(self._engine_ended)
             engine.stop()
@@ -366,6 +411,7 @@ class MainWindow(QMainWindow):
         for dock in self.docks.values():
             dock.close_down()
             self.removeDockWidget(dock)
+            dock.setParent(None)  # or restoring finds it in place of the new one of its name
             dock.deleteLater()
         self.docks = {}
         for action in self._tabs.actions():

@@ -13,6 +13,7 @@ from pathlib import Path
 from bci import eventlog
 from bci.calibration.ladder import Assessment, RungScore, assess
 from bci.calibration.outcomes import Evidence
+from bci.calibration.preparation import frequencies_of
 from bci.calibration.selections import Selections, gather
 from bci.calibration.training import LabelledWindows, fit
 from bci.config import Config, DecoderSettings
@@ -38,12 +39,6 @@ def rungs_of(config: Config) -> dict[str, DecoderSettings]:
     if config.ladder is None or config.decoder is None:
         raise ConfigError("the configuration has no 'ladder'; name its rungs there")
     return {rung.kind: rung for rung in (config.decoder, *config.ladder.rungs)}
-
-
-def frequencies_of(settings: DecoderSettings) -> dict[str, float]:
-    """Label: stimulus frequency, Hz; empty where the decoder knows none."""
-    hz = getattr(settings, "frequencies_hz", None) or {}
-    return dict(hz) if isinstance(hz, dict) else {f"{f:g} Hz": f for f in hz}
 
 
 def climb(

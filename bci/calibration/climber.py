@@ -13,11 +13,11 @@ import logging
 import shutil
 import threading
 from collections import Counter
-from math import ceil
 from typing import Any
 
 from bci.calibration.climb import ASSESSMENT, MODEL, rungs_of
 from bci.calibration.ladder import Ladder
+from bci.calibration.looks import own_looks
 from bci.calibration.worker import CommandWorker
 from bci.config import Config
 from bci.decoders import Decoder
@@ -33,11 +33,6 @@ log = logging.getLogger(__name__)
 
 #: What a selection is decided by: decoder, its name, and when it stops.
 Choice = tuple[Decoder, str, StoppingRule | None]
-
-#: Cued blocks before the first look: two to train on, one to judge.
-FEWEST_BLOCKS = 3
-#: The next look waits for so many times the blocks: each look makes later ones stricter.
-GROWTH = 4 / 3
 
 
 class Climber:
@@ -76,7 +71,8 @@ class Climber:
         self._whole = round((window.offset_s + window.length_s) * sfreq)
         self._cue: str | None = None
         self._counts: Counter[str] = Counter()
-        self._n_blocks, self._next_look = 0, FEWEST_BLOCKS
+        self._looks = own_looks()
+        self._n_blocks, self._next_look = 0, next(self._looks)
         self._complete_at: int | None = None
         self._due = threading.Event()
         self._n_looks = 0
@@ -113,7 +109,7 @@ class Climber:
         if self._complete_at is not None and position >= self._complete_at:
             self._complete_at = None
             if self._n_blocks >= self._next_look:
-                self._next_look = ceil(self._n_blocks * GROWTH)
+                self._next_look = next(n for n in self._looks if n > self._n_blocks)
                 self._due.set()
 
     # --- thread that looks -------------------------------------------------------------------

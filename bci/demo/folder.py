@@ -33,7 +33,7 @@ class DemoFolder:
         self.config = beside(self.xdf, "config.yaml")
         self.events = beside(self.xdf, "events.jsonl")
         self.ledger = beside(self.xdf, "ledger.jsonl")
-        self.decisions = path / "decisions.jsonl"
+        self.decisions = beside(self.xdf, "decisions.jsonl")
         self.models = path / "models"
         self._list = path / "demo_files.json"
 

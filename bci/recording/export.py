@@ -19,10 +19,9 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from xml.etree import ElementTree as ET
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +36,7 @@ from bci.recording.scan import (
     ChunkAt,
     Damage,
     Header,
+    date_of,
     open_file,
     read_samples,
     read_strings,
@@ -163,7 +163,7 @@ def _samples(
     started = None
     for found in chunks:
         if found.tag is Tag.FILE_HEADER:
-            started = _started(bytes(data[found.content : found.stop]))
+            started = date_of(data, found)
         elif found.tag is Tag.SAMPLES and found.stream == header.id:
             t, x = read_samples(data, found, header, previous)
             if len(t):
@@ -175,15 +175,6 @@ def _samples(
     steps = np.abs(np.diff(np.concatenate(stamps)))
     breaks = (np.flatnonzero(steps > max(GAP_S, 5.0 / header.sfreq)) + 1).tolist()
     return _Content(header, started, np.concatenate(values), breaks=breaks), stamps
-
-
-def _started(raw: bytes) -> datetime | None:
-    text = ET.fromstring(raw).findtext("datetime")
-    try:
-        started = datetime.fromisoformat(text) if text else None
-    except ValueError:
-        return None
-    return started.astimezone(UTC) if started else None
 
 
 def _logged_markers(path: Path) -> list[tuple[int, str]]:
@@ -277,7 +268,7 @@ def _shift(paths: list[Path]) -> int:
         data = open_file(path)
         first = next(scan(data, {}), None)
         if isinstance(first, ChunkAt) and first.tag is Tag.FILE_HEADER:
-            started = _started(bytes(data[first.content : first.stop]))
+            started = date_of(data, first)
             dates += [started.date()] if started else []
     if not dates:
         return 0

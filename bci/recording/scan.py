@@ -11,6 +11,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -246,6 +247,16 @@ def read_offset(data: Bytes, found: ChunkAt) -> tuple[float, float]:
     """Time and value of a clock offset."""
     t, value = struct.unpack("<dd", bytes(data[found.content : found.stop]))
     return t, value
+
+
+def date_of(data: Bytes, found: ChunkAt) -> datetime | None:
+    """Read when the file was begun from its header; UTC, None where it says nothing."""
+    text = _parse_xml(bytes(data[found.content : found.stop])).findtext("datetime")
+    try:
+        started = datetime.fromisoformat(text) if text else None
+    except ValueError:
+        return None
+    return started.astimezone(UTC) if started else None
 
 
 def footer_count(data: Bytes, found: ChunkAt) -> int | None:

@@ -180,7 +180,9 @@ def test_an_earlier_demo_is_replaced(tmp_path):
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ["decisions.jsonl", "demo_eeg.xdf", "models/fbcca-mine/a.bin"])
+@pytest.mark.parametrize(
+    "name", ["demo_decisions.jsonl", "demo_eeg.xdf", "models/fbcca-mine/a.bin"]
+)
 def test_a_file_of_somebody_else_stays(tmp_path, name):
     (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / name).write_text("mine")

@@ -110,6 +110,13 @@ def test_lost_samples_are_nan_and_counted(store):
     np.testing.assert_array_equal(data, rows(0, 3))
 
 
+def test_a_place_that_a_stream_begun_anew_has_not_reached_is_empty(store):
+    store.write(0, rows(0, 10))
+    store.begin(store.info)
+    start, data = store.span(8, 10)
+    assert (start, data.shape) == (0, (0, 2))
+
+
 def test_a_loss_longer_than_the_store_leaves_what_came_after(store):
     store.write(0, rows(0, 10))
     store.write(10**7, rows(10**7, 10))

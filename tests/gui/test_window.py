@@ -123,7 +123,7 @@ def test_a_killed_engine_is_told_and_starts_again_on_a_click(
     assert link.decisions.since(-1)[0]["seq"] == 0
 
     window.stop.trigger()
-    assert (window.page, window.link, window.docks) == ("Start", None, {})
+    assert (window.page, window.link, window.docks) == ("Report", None, {})
     assert (engine.running, engine.exit_code, engine.error) == (False, 0, "")
     assert any("stopped after" in line for line in engine.lines)
     xdfs = sorted((tmp_path / "kept").rglob("*.xdf"))
@@ -203,3 +203,23 @@ def test_what_the_engine_finds_wrong_is_on_the_banner(fed, changes, words):
     }
     found = trouble(link, None, 1.0)
     assert (found is None) if words is None else words in found.text
+
+
+def test_pages_know_their_engine_and_may_start_it_anew(window, session_config, qtbot):
+    window.start_session(session_config)
+    window.show_page("Speller")
+    first = window.engine.url
+    assert window.speller._url == window.timing._url == first
+    window.speller.choices.consent.setChecked(True)
+    qtbot.waitUntil(window.speller.go.isEnabled, timeout=30_000)
+    window.timing.session_requested.emit(
+        session_config.model_copy(
+            update={"markers": session_config.markers.model_copy(update={"offset_s": 0.03})}
+        )
+    )
+    assert window.engine.config.markers.offset_s == 0.03
+    assert window.page == "Speller"
+    assert not any(dock.isVisible() for dock in window.docks.values())  # as it was left
+    assert window.speller._url == window.engine.url != first
+    window.stop_session()
+    assert window.speller._url == ""

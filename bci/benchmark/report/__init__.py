@@ -12,7 +12,7 @@
     sections.py     which figure and table stands where, and what is said about it
     plots.py, forest.py, curves.py, confusion.py   the figures
     svg.py          lines, marks and text as SVG
-    templates/      the page and its style sheet
+    templates/      what the page says above and below its sections (see `bci.html`)
 """
 
 from bci.benchmark.report.page import write_report

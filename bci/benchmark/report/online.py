@@ -13,7 +13,7 @@ import numpy as np
 from bci.benchmark.report.data import Lane, Panel, Point
 from bci.benchmark.report.intervals import rate_interval
 from bci.benchmark.report.rows import Row, grouped
-from bci.benchmark.report.tables import Table
+from bci.html import Table
 
 
 @dataclass(frozen=True)

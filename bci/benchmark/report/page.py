@@ -13,19 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import yaml
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 
 from bci.benchmark.report.curves import rated
 from bci.benchmark.report.online import online_tables
 from bci.benchmark.report.permutation import permutation_tests
 from bci.benchmark.report.rows import Row, prepare, rows_of, scored
-from bci.benchmark.report.sections import Content, Section, sections
+from bci.benchmark.report.sections import Content, sections
 from bci.benchmark.report.tables import (
-    Table,
     by_subject,
     comparisons,
-    escape_markdown,
     failures,
     latency,
     notes,
@@ -36,11 +32,12 @@ from bci.benchmark.report.tables import (
     what_was_run,
 )
 from bci.errors import BciError
+from bci.html import Section, Table, escape_markdown, render
 
 if TYPE_CHECKING:
     from bci.benchmark.statistics import Comparison
 
-_PAGE, _STYLE = "report.html.j2", "report.css"
+_PAGE = "report.html.j2"
 
 
 def write_report(
@@ -99,18 +96,10 @@ def write_report(
 
 def _html(content: Content, title: str, config_yaml: str, environment: Mapping[str, Any]) -> str:
     every = list(sections(content, config_yaml, environment))
-    loader = PackageLoader("bci.benchmark.report")
-    pages = Environment(
-        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True,
+    return render(
+        "bci.benchmark.report", _PAGE, title=title, kind="benchmark report",
+        sections=[s for s in every if s.blocks], n=_numbers(content.rows), absent=_absent(every),
     )  # fmt: skip
-    css, _, _ = loader.get_source(pages, _STYLE)
-    shown_sections = [s for s in every if s.blocks]
-    page: str = pages.get_template(_PAGE).render(
-        title=title, css=Markup(css), n=_numbers(content.rows), sections=shown_sections,
-        absent=_absent(every),
-    )  # fmt: skip
-    return page
 
 
 def _absent(every: list[Section]) -> list[str]:

@@ -9,7 +9,7 @@ import numpy as np
 from bci.benchmark.permutation import p_value
 from bci.benchmark.report.forest import tell_p
 from bci.benchmark.report.rows import Row, grouped, scored, spoken
-from bci.benchmark.report.tables import Table
+from bci.html import Table
 
 TEXT = (
     "Labels are shuffled among the trials of a session, and the pipeline is trained and tested "

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
-
-from markupsafe import Markup
 
 from bci.benchmark.report import permutation, tables
 from bci.benchmark.report.confusion import confusions
@@ -31,7 +29,7 @@ from bci.benchmark.report.plots import (
 from bci.benchmark.report.rows import Row
 from bci.benchmark.report.statistics import Compared, compared
 from bci.benchmark.report.svg import Figure
-from bci.benchmark.report.tables import Table
+from bci.html import Block, Section, Table
 from bci.metrics import GAZE_SHIFT_S
 
 if TYPE_CHECKING:
@@ -44,33 +42,6 @@ _STRIPS = (
     "hollow one is not; the dashed line is chance. The diamond with the thick bar is the mean "
     "over subjects with its 95 % t interval. Subjects stand in the same order in all lanes."
 )
-
-
-@dataclass(frozen=True)
-class Block:
-    """Figures, tables or text under one heading.
-
-    `fold` is the summary line of tables that can be folded away; `small` figures
-    stand side by side.
-    """
-
-    heading: str = ""
-    figures: tuple[Markup, ...] = ()
-    caption: str = ""
-    tables: tuple[Table, ...] = ()
-    fold: str = ""
-    small: bool = False
-    code: str = ""
-
-
-@dataclass(frozen=True)
-class Section:
-    """A part of the report; left out where it has no blocks."""
-
-    key: str
-    title: str
-    text: str = ""
-    blocks: tuple[Block, ...] = field(default=())
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,42 +16,11 @@ from bci.benchmark.report.data import Lane, Panel, labels
 from bci.benchmark.report.forest import tell_effect, tell_p
 from bci.benchmark.report.rows import ONLINE, Row, grouped, known, natural, scored, spoken
 from bci.benchmark.report.statistics import Compared, Effect, Pair
+from bci.html import Table
 from bci.metrics import GAZE_SHIFT_S
 
 _MAX_REASON = 400
 _MAX_COLUMNS = 6
-
-
-@dataclass(frozen=True)
-class Table:
-    """Rows of text under a title.
-
-    `n_text` columns at the left are text, the others numbers.
-    """
-
-    title: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    n_text: int = 1
-
-    @property
-    def n_rows(self) -> int:
-        """Rows below the heading."""
-        return len(self.rows)
-
-    def markdown(self) -> str:
-        """The table in Markdown; what could be read as markup is escaped."""
-        marks = [":--" if k < self.n_text else "--:" for k in range(len(self.columns))]
-        lines = [self.columns, tuple(marks), *self.rows]
-        body = "\n".join("| " + " | ".join(map(_markdown_cell, line)) + " |" for line in lines)
-        return f"### {escape_markdown(self.title)}\n\n{body}\n" if self.title else f"{body}\n"
-
-
-def escape_markdown(text: str) -> str:
-    """Text that Markdown shows as it is."""
-    for character in "\\`*_[]<>#|":
-        text = text.replace(character, f"\\{character}")
-    return " ".join(text.split())
 
 
 def what_was_run(rows: Sequence[Row]) -> Table:
@@ -303,7 +271,3 @@ def _list(names: Iterable[str], most: int = 100) -> str:
 
 def _clip(text: str) -> str:
     return text if len(text) <= _MAX_REASON else f"{text[:_MAX_REASON]}…"
-
-
-def _markdown_cell(text: str) -> str:
-    return escape_markdown(text) if set(text) - set(":-") else text

@@ -1,0 +1,76 @@
+"""What a session needs so that its decoder can be calibrated while it runs."""
+
+from __future__ import annotations
+
+import yaml
+
+from bci import config as configs
+from bci.config import Config, DecoderSettings, Recording
+from bci.errors import ConfigError
+from bci.paradigms.timetable import CUE
+
+#: Rungs above a decoder that needs no training, from the one that needs least.
+RUNGS = ("offset_fbcca", "ecca", "trca", "tdca")
+
+
+def frequencies_of(settings: DecoderSettings) -> dict[str, float]:
+    """Label: stimulus frequency, Hz; empty where the decoder knows none."""
+    hz = getattr(settings, "frequencies_hz", None) or {}
+    return dict(hz) if isinstance(hz, dict) else {f"{f:g} Hz": f for f in hz}
+
+
+def led_by_client(config: Config) -> Config:
+    """Let a simulated subject follow the cues of whoever shows them; others do that anyway."""
+    if getattr(config.source, "cues", "told") == "told":
+        return config
+    told = {"cues": "told", "stim_s": None, "n_trials": None}
+    return config.model_copy(update={"source": config.source.model_copy(update=told)})
+
+
+def prepared(config: Config) -> Config:
+    """Give a speller's session what calibration takes: cues, a recording, the ladder.
+
+    A simulated subject follows the cues that are shown.
+
+    What it has already stays as it is; the same configuration comes back where nothing
+    is missing.
+
+    A decoder that has no targets and must be trained (imagery) gets a recording only: its
+    cues come with the samples.
+
+    Raises
+    ------
+    ConfigError
+        Its decoder is trained already, or by the session's own timetable; its windows do
+        not open at the flicker; or nobody says which marker means which label.
+    """
+    if config.decoder is None or config.decoder.kind == "model":
+        raise ConfigError(
+            "calibration starts on a decoder that needs no training, such as fbcca: choose it "
+            "under 'decoder'"
+        )
+    if config.paradigm is not None:
+        raise ConfigError(
+            f"the session's own timetable ({config.paradigm.kind}) calibrates it: it asks, trains "
+            "and shows the feedback by itself; watch it on the live page"
+        )
+    frequencies = frequencies_of(config.decoder)
+    if not frequencies and not config.labels:
+        raise ConfigError(
+            f"decoder '{config.decoder.kind}' has neither frequencies nor labels to calibrate for: "
+            "map labels to the markers of their cues under 'events'"
+        )
+    if not frequencies:
+        keep = config.recording or Recording()
+        return config.model_copy(update={"recording": keep})
+    if config.window.kind == "sliding":
+        raise ConfigError(
+            "windows of this session slide; a selection is calibrated on windows that open at its "
+            "flicker: {kind: growing, markers: [stim_on], …} under 'window'"
+        )
+    asked = led_by_client(config).model_dump(mode="json")
+    asked["events"] = {**{label: CUE + label for label in frequencies}, **asked["events"]}
+    asked["recording"] = asked["recording"] or Recording().model_dump(mode="json")
+    if asked["ladder"] is None:  # by kind: they share what the decoder has
+        asked["ladder"] = {"rungs": [kind for kind in RUNGS if kind != config.decoder.kind]}
+    return configs.loads(yaml.safe_dump(asked), "calibration")

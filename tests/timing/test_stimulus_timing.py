@@ -122,6 +122,7 @@ def test_the_schedule_is_kept_for_a_minute_while_traces_are_drawn(display, engin
         if line["say"] == "frames" and flickers:
             frames.append(line)
     child.stdin.close()
+    child.stdout.close()
     assert child.wait(20.0) == 0
     n_drawn = int(traces.communicate(timeout=60.0)[0])
     first, last = frames[0], frames[-1]

@@ -9,7 +9,7 @@ from pathlib import Path
 from bci import __version__
 from bci.errors import BciError
 from bci.html import Block, Section, Table, render
-from bci.recording.layout import beside
+from bci.recording.layout import beside, parse
 from bci.report import tables
 from bci.report.record import SessionRecord, read_session
 from bci.report.trials import cued_trials, scores
@@ -79,6 +79,7 @@ def render_report(record: SessionRecord) -> str:
 def _sections(record: SessionRecord) -> Iterator[Section]:
     yield Section("session", "Session", "", _tables(tables.what_was_done(record)))
     yield Section("spelling", "Spelling", "", tuple(_runs(record)))
+    yield Section("imagery", "Imagery", "", tuple(_imagery(record)))
     yield Section("cued", "Cued trials", _CUED, tuple(_cued(record)))
     yield Section("calibration", "Calibration and decoders", _MODELS, tuple(_models(record)))
     yield Section("quality", "Quality", "", tuple(_quality(record)))
@@ -103,6 +104,19 @@ def _runs(record: SessionRecord) -> Iterator[Block]:
                     tables=(tables.spelling(run),))  # fmt: skip
         if run.selections:
             yield Block(tables=(tables.selections(run),), fold=f"selections: {len(run.selections)}")
+
+
+def _imagery(record: SessionRecord) -> Iterator[Block]:
+    """What a Graz session's own summary says, a sentence a row."""
+    paths = parse(record.path)
+    if record.config.paradigm is None or paths is None:
+        return
+    from bci.benchmark.graz import of_run  # here: other sessions need no part of benchmarks
+
+    found = of_run(record.config, paths)
+    lines = ["no run with feedback was finished"] if found is None else list(found.lines())
+    rows = tuple((what, said) for what, _, said in (line.partition(": ") for line in lines))
+    yield from _tables(Table("", ("", ""), rows, 2))
 
 
 def _cued(record: SessionRecord) -> Iterator[Block]:

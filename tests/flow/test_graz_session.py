@@ -3,6 +3,7 @@
 Simulated: a strong answer and short trials, so that little data are enough.
 """
 
+from html import unescape
 from itertools import pairwise
 
 import pytest
@@ -17,6 +18,7 @@ from bci.eventlog import read as read_events
 from bci.recording.layout import parse
 from bci.recording.verify import verify
 from bci.replay import decisions
+from bci.report import write_report
 from bci.session import Session
 from bci.sources.files import load_recording
 from bci.types import Marker
@@ -127,3 +129,13 @@ def test_a_replay_ends_with_the_same_summary(run):
     lines = list(graz.of_run(config.load(paths.config), paths).lines())
     assert said.output.splitlines()[-len(lines) :] == lines
     assert parse(paths.xdf) == paths
+
+
+def test_its_report_says_what_the_summary_says(run, tmp_path):
+    paths, _ = run
+    page = write_report(paths.xdf, tmp_path / "report.html").read_text(encoding="utf-8")
+    lines = list(graz.of_run(config.load(paths.config), paths).lines())
+    assert len(lines) > 2
+    for line in lines:
+        assert line.partition(": ")[2] in unescape(page)
+    assert "held-out scores of its calibration" in page

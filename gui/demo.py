@@ -135,9 +135,11 @@ class Demo(QObject):
         self._say("Live: what the electrodes would show")
         w.show_page(LIVE)
         yield "six seconds of signal", self._has_signal, 60.0
-        self._shoot("live")
         yield from self._calibrate(w.calibration)
         yield from self._spell(w.speller)
+        w.show_page(LIVE)  # now with decisions and markers
+        yield self._a_moment()
+        self._shoot("live")
         yield from self._time()
         self._say("Report: everything that was recorded, on one page")
         done: list[bool] = []
@@ -204,10 +206,10 @@ class Demo(QObject):
         page.go.click()
         shown = page.settings()
         yield "the first letter", lambda: bool(page.text.text()) or self._over, 120.0
-        self._shoot("speller")
         self._shoot_stimulus(shown)
         yield from self._until_over(page.go)
         yield self._a_moment()
+        self._shoot("speller")
         self._say(f"written: {page.text.text()}")
         page.close_it.click()
 

@@ -18,6 +18,7 @@ import typer
 import yaml
 
 from bci import cli, config, logs
+from bci.cli.app import wrapped
 
 ROOT = Path(__file__).parents[1]
 DATA = ROOT.parent / "shared" / "data"
@@ -299,7 +300,7 @@ def test_a_letter_that_the_terminal_lacks_is_no_failure(monkeypatch):
     raw = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding="ascii"))
     monkeypatch.setattr(sys, "argv", ["bci", "config", "check", str(EXO)])
-    monkeypatch.setattr(cli, "say", lambda text: sys.stdout.write("▏“é”\n"))
+    monkeypatch.setattr("bci.cli.machine.say", lambda text: sys.stdout.write("▏“é”\n"))
     with pytest.raises(SystemExit) as ended:
         cli.main()
     sys.stdout.flush()
@@ -356,8 +357,8 @@ def test_long_lines_are_wrapped_in_a_terminal_only(width, monkeypatch):
         "short\n"
         f"note: {'many words ' * 20}"
     )
-    assert cli._wrapped(text, io.StringIO()) == text
-    lines = cli._wrapped(text, Terminal()).splitlines()
+    assert wrapped(text, io.StringIO()) == text
+    lines = wrapped(text, Terminal()).splitlines()
     assert max(map(len, lines)) <= width
     assert " ".join(" ".join(lines).split()) == " ".join(text.split())
     if width == 60:

@@ -1,0 +1,5 @@
+"""``python -m bci.cli``."""
+
+from bci.cli import main
+
+main()

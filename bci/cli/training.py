@@ -1,0 +1,139 @@
+"""Commands that make decoders and flicker: train, ladder, plan."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bci.cli.app import ConfigFile, Overrides, RecordingFile, app, busy, load, say
+
+if TYPE_CHECKING:
+    from bci.paradigms.frequencies import Flicker
+
+
+@app.command()
+def train(
+    config: ConfigFile,
+    recordings: Annotated[list[Path], typer.Argument(help="Labelled recordings.", metavar="FILE")],
+    out: Annotated[Path, typer.Option(help="Folder of the model to write; must not exist.")],
+    decoder: Annotated[
+        str | None, typer.Option(help="Kind to train; else the configuration's.")
+    ] = None,
+    from_sample: Annotated[
+        int, typer.Option(min=0, help="Leave out markers before this sample.")
+    ] = 0,
+    subject: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Whose a recording is: once for each, in their order; else from file names."
+        ),
+    ] = None,
+    adapt_to: Annotated[
+        Path | None,
+        typer.Option(help="A recording of somebody new, for a decoder that adapts without labels."),
+    ] = None,
+    overrides: Overrides = None,
+) -> None:
+    """Train the configuration's decoder on labelled recordings; writes a model.
+
+    Recordings of several people make decoders for somebody new, of those kinds that tell
+    people apart: recentred, deep_ssvep, deep_ssvep_ensemble, source_free.
+
+    Example: [bold]bci train configs/imagery.yaml run1.xdf run2.xdf --out models/imagery[/bold]
+    """
+    settings = load(config, overrides)
+    with busy("training"):
+        from bci.calibration.training import train as fit
+
+        fit(
+            settings, recordings, out, decoder=decoder, from_sample=from_sample,
+            people=subject or (), adapt_to=adapt_to, report=say,
+        )  # fmt: skip
+
+
+@app.command()
+def ladder(
+    config: ConfigFile,
+    recording: RecordingFile,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the findings and the model; must not exist.")
+    ] = None,
+    current: Annotated[
+        str | None, typer.Option(help="Rung in use; else the configuration's decoder.")
+    ] = None,
+    look: Annotated[
+        int, typer.Option(min=1, help="Which look at the session this is; later ones ask more.")
+    ] = 1,
+    hold: Annotated[
+        list[str] | None, typer.Option(help="A rung that must not take over (repeatable).")
+    ] = None,
+    overrides: Overrides = None,
+) -> None:
+    """Compare the rungs of a configuration's ladder on a session's recording.
+
+    Example: [bold]bci ladder session.yaml recording.xdf --out next[/bold]
+    """
+    settings = load(config, overrides)
+    with busy("comparing"):
+        from bci.calibration.climb import climb
+
+        climb(settings, recording, out=out, current=current, look=look, held=hold or (), report=say)
+
+
+@app.command()
+def plan(
+    refresh: Annotated[float, typer.Argument(help="Measured refresh rate, Hz.", metavar="HZ")],
+    targets: Annotated[int, typer.Option(help="Number of targets.")] = 12,
+    low: Annotated[float, typer.Option(help="Lowest frequency, Hz.")] = 9.25,
+    high: Annotated[float, typer.Option(help="Highest frequency, Hz.")] = 14.75,
+    wish: Annotated[
+        list[float] | None,
+        typer.Option(help="A wished frequency, Hz (repeatable); instead of number and range."),
+    ] = None,
+    locked: Annotated[
+        bool, typer.Option("--locked", help="Whole frames per cycle, not a sampled sinusoid.")
+    ] = False,
+    step_pi: Annotated[
+        float, typer.Option(help="Phase from one target to the next, in multiples of pi.")
+    ] = 0.5,
+    window: Annotated[float, typer.Option(help="Longest window of the decoder, seconds.")] = 1.0,
+    harmonics: Annotated[int, typer.Option(help="Harmonics that the decoder uses.")] = 5,
+    share: Annotated[
+        float, typer.Option(help="Share of the screen that flickers, all targets together, 0 to 1.")
+    ] = 1.0,
+) -> None:
+    """Plan SSVEP targets: what the screen can show, what collides, what the decoder must know.
+
+    Example: [bold]bci plan 59.94 --locked --targets 4 --low 7 --high 15[/bold]
+    """
+    from bci.paradigms import collisions, frequencies
+
+    method: frequencies.Method = "locked" if locked else "sampled"
+    wished = wish or frequencies.spread(refresh, targets, low, high, method)
+    flickers = frequencies.plan(refresh, wished, method=method, step_pi=step_pi)
+    found = collisions.findings(
+        flickers, refresh, window_s=window, n_harmonics=harmonics, flicker_share=share
+    )
+    _print_plan(flickers)
+    for finding in found or ["nothing collides"]:
+        say(f"- {finding}")
+    say(f"\n{frequencies.decoder_yaml(flickers)}")
+
+
+def _print_plan(flickers: Sequence[Flicker]) -> None:
+    import math
+
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("target", "wished Hz", "shown Hz", "phase / pi", "frames on + off", box=None)
+    for number, f in enumerate(flickers, start=1):
+        frames = "any" if f.frames is None else f"{f.frames[0]} + {f.frames[1]}"
+        table.add_row(
+            str(number), f"{f.wished_hz:.6g}", f"{f.frequency_hz:.6f}", f"{f.phase / math.pi:.4g}",
+            frames,
+        )  # fmt: skip
+    Console(highlight=False).print(table)

@@ -12,7 +12,7 @@ from bci import cli, config
 from bci.calibration.training import collect, fit, join, judged, train, trainable
 from bci.decoders.artifact import load
 from bci.errors import ConfigError, ModelError
-from bci.paradigms.cues import labelled
+from bci.paradigms.cues import cut_short, labelled
 from bci.sources.files import Recording
 from bci.sources.simulated import SimulatedSettings
 from bci.types import Break, RawMarker, Samples, SourceState
@@ -138,6 +138,34 @@ def test_trials_of_another_class_are_left_out_and_counted(strong):
     n_left = told(strong).count("left")
     assert windows.y.tolist() == ["left"] * n_left
     assert windows.n_unlabelled == len(told(strong)) - n_left
+
+
+@pytest.mark.parametrize(
+    ("markers", "expected"),
+    [
+        ([(0, "go"), (99, "stim_off")], {(0, "go")}),
+        ([(0, "go"), (100, "stim_off")], set()),
+        ([(0, "go"), (120, "go"), (150, "stim_off")], {(120, "go")}),  # the first never ended
+        ([(0, "stim_off"), (10, "go")], set()),
+        ([(5, "go"), (6, "stim_off"), (200, "go"), (400, "stim_off")], {(5, "go")}),
+    ],
+)
+def test_a_flicker_may_end_sooner_than_a_window(markers, expected):
+    assert cut_short(markers, {"go"}, 100) == expected
+
+
+def test_trials_whose_flicker_ended_sooner_are_left_out_and_counted(strong):
+    """As after a decision of dynamic stopping; windows here last 2 s, 500 samples."""
+    times = onsets(strong)
+    off = [RawMarker("stim_off", 0.0, onset + 300) for onset in times[:3]]
+    off += [RawMarker("stim_off", 0.0, onset + 495) for onset in times[3:]]  # a frame or two
+    some = changed(strong, markers=[*strong.markers, *off])
+    windows = collect(session(), some)
+    assert windows.y.tolist() == told(strong)[3:]
+    assert windows.n_cut_short == 3
+    off = [RawMarker("stim_off", 0.0, onset + 300) for onset in times]
+    with pytest.raises(ConfigError, match="the flicker of all .* sooner than a window of 2 s"):
+        collect(session(), changed(strong, markers=[*strong.markers, *off]))
 
 
 def test_calibration_begins_at_a_sample(strong):

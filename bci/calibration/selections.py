@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bci.calibration.training import cutting, marked_windows
+from bci.calibration.training import cutting, marked_windows, trials_cut_short
 from bci.config import Config
 from bci.decoders.manifest import describe_processing
 from bci.errors import ConfigError
@@ -112,9 +112,10 @@ def gather(
     """Selections of a session, from its recording, event log and decisions.
 
     A window opens at each marker that opens one live. One whose label was cued is
-    cued. One without a cue was spelled, and undone if feedback said that its decision
-    was wrong. Otherwise its decision is its label, if it rests on as many samples as are
-    trained on. The newest spelled letter waits, for it may still be undone.
+    cued; it is left out where its flicker ended sooner. One without a cue was spelled,
+    and undone if feedback said that its decision was wrong. Otherwise its decision is its
+    label, if it rests on as many samples as are trained on. The newest spelled letter
+    waits, for it may still be undone.
 
     Raises
     ------
@@ -128,6 +129,7 @@ def gather(
     openers = set(window.markers or config.labels)
     markers = [(m.index or 0, m.value) for m in recording.markers]
     cues = {(o.onset, o.value): o.label for o in labelled(markers, config.labels, openers)}
+    short = trials_cut_short(config, recording)
     letters = _letters(log, decisions)
     rows = []
     n_spelled = n_undone = 0
@@ -136,7 +138,8 @@ def gather(
             continue
         label, spelled = cues[onset, value], letters.get(cut.first)
         if label is not None:
-            rows.append((cut.data, label, True, onset))
+            if (onset, value) not in short:
+                rows.append((cut.data, label, True, onset))
         elif spelled is not None:
             n_spelled, n_undone = n_spelled + 1, n_undone + spelled.undone
             if spelled.last >= cut.last and not spelled.undone:

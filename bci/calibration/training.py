@@ -28,7 +28,7 @@ from bci.decoders.manifest import describe_processing, training_hash
 from bci.decoders.subjects import fit_to, subjects_for
 from bci.errors import ConfigError, ModelError
 from bci.metrics import chance_bound
-from bci.paradigms.cues import labelled
+from bci.paradigms.cues import TOLERANCE_S, cut_short, labelled
 from bci.pipeline import Pipeline
 from bci.playback import events
 from bci.recording.layout import parse
@@ -53,6 +53,8 @@ class LabelledWindows:
         Labelled windows left out for their quality.
     n_unlabelled : int
         Windows left out because nobody said what was asked.
+    n_cut_short : int
+        Labelled trials left out because their flicker ended sooner than a window lasts.
     people, sessions : array of str, shape (n_windows,), or None
         Whose each window is, and of which session of that person; None: all are one's.
     """
@@ -63,6 +65,7 @@ class LabelledWindows:
     processing: tuple[dict[str, Any], ...]
     n_rejected: int
     n_unlabelled: int = 0
+    n_cut_short: int = 0
     people: Any = None
     sessions: Any = None
 
@@ -90,12 +93,22 @@ def collect(config: Config, recording: Recording, from_sample: int = 0) -> Label
     pipeline = cutting(config, recording)
     window = pipeline.config.window
     markers = [(m.index or 0, m.value) for m in recording.markers if (m.index or 0) >= from_sample]
-    opened = list(labelled(markers, labels, set(window.markers or labels)))
+    openers = set(window.markers or labels)
+    opened = list(labelled(markers, labels, openers))
     asked = {(o.onset, o.value): o.label for o in opened if o.label is not None}
     if not asked:
         raise ConfigError(_no_label(recording, window, labels, from_sample))
+    short = asked.keys() & trials_cut_short(config, recording)
+    if len(short) == len(asked):
+        raise ConfigError(
+            f"{recording.path}: the flicker of all {len(asked)} labelled trials ended sooner than "
+            f"a window of {window.length_s:g} s, as it does in spelling; train on calibration, or "
+            "shorten window.length_s"
+        )
     found = [
-        (asked[key], cut.data) for key, cut in marked_windows(pipeline, recording) if key in asked
+        (asked[key], cut.data)
+        for key, cut in marked_windows(pipeline, recording)
+        if key in asked and key not in short
     ]
     if not found:
         raise ConfigError(
@@ -111,6 +124,17 @@ def collect(config: Config, recording: Recording, from_sample: int = 0) -> Label
         describe_processing(config.processing, pipeline.chain.stages),
         n_rejected=len(found) - len(good),
         n_unlabelled=sum(o.label is None for o in opened),
+        n_cut_short=len(short),
+    )
+
+
+def trials_cut_short(config: Config, recording: Recording) -> set[tuple[int, str]]:
+    """Onset and value of each marker that opens a window longer than its flicker."""
+    window = config.window
+    return cut_short(
+        ((m.index or 0, m.value) for m in recording.markers),
+        set(window.markers or config.labels),
+        round((window.length_s - TOLERANCE_S) * recording.info.sfreq),
     )
 
 
@@ -344,6 +368,8 @@ def _described(part: LabelledWindows) -> str:
         text += f", {part.n_rejected} left out for their quality"
     if part.n_unlabelled:
         text += f", {part.n_unlabelled} left out without a label"
+    if part.n_cut_short:
+        text += f", {part.n_cut_short} left out whose flicker ended sooner"
     return text
 
 
@@ -385,6 +411,7 @@ def join(parts: Sequence[LabelledWindows], names: Sequence[Path]) -> LabelledWin
         y=np.concatenate([p.y for p in parts]),
         n_rejected=sum(p.n_rejected for p in parts),
         n_unlabelled=sum(p.n_unlabelled for p in parts),
+        n_cut_short=sum(p.n_cut_short for p in parts),
         people=_joined([p.people for p in parts]),
         sessions=_joined([p.sessions for p in parts]),
     )

@@ -1,9 +1,17 @@
-"""Which label each trial of a recording has: from its own marker, or from the cue before it."""
+"""Which label each trial of a recording has: from its own marker, or from the cue before it.
+
+And which trials ended sooner than a window lasts, as they do once a decision is made.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator, Mapping
 from typing import NamedTuple
+
+from bci.paradigms.timetable import STIM_OFF
+
+#: A flicker may end so much sooner than planned, seconds: a frame or two of a slow screen.
+TOLERANCE_S = 0.05
 
 
 class Opened(NamedTuple):
@@ -38,3 +46,23 @@ def labelled(
         if value in openers:
             yield Opened(onset, value, cue)
             cue = None
+
+
+def cut_short(
+    markers: Iterable[tuple[int, str]], openers: Container[str], n_times: int
+) -> set[tuple[int, str]]:
+    """Markers that open a window whose flicker ends less than `n_times` samples after them.
+
+    What follows a flicker is no answer to it, and must not be learned from. A trial without
+    ``stim_off`` before the next one is not cut short.
+    """
+    opened: tuple[int, str] | None = None
+    found = set()
+    for onset, value in sorted(markers):
+        if value in openers:
+            opened = onset, value
+        elif value == STIM_OFF and opened is not None:
+            if onset - opened[0] < n_times:
+                found.add(opened)
+            opened = None
+    return found

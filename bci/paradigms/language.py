@@ -23,6 +23,7 @@ from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
+from importlib.util import find_spec
 from itertools import islice
 from typing import Any
 
@@ -249,6 +250,11 @@ def load_language(language: str, symbols: frozenset[str]) -> LanguageModel:
         return LanguageModel(dict(islice(frequencies.items(), N_WORDS)), symbols)
     except ValueError as error:
         raise ConfigError(f"language '{language}': {error}") from error
+
+
+def installed() -> bool:
+    """Whether there are words at all: `wordfreq` is an optional package."""
+    return find_spec("wordfreq") is not None
 
 
 def _wordfreq() -> Any:

@@ -15,7 +15,7 @@ from PySide6.QtWidgets import (
 )
 
 from bci.config import Config
-from bci.paradigms import layouts
+from bci.paradigms import language, layouts
 from bci.paradigms.keyboard import KEYBOARD_12, KEYBOARD_40, KeyboardLayout
 from bci.paradigms.speller import TARGETS_12, TARGETS_40
 from gui.pages.displays import DisplayBox
@@ -73,11 +73,15 @@ class SpellerChoices(QWidget):
         self.copy.toggled.connect(self.phrase.setEnabled)
         self.phrase.setAccessibleName("Phrase to copy")
         self.phrase.setPlaceholderText("phrase to copy")
-        for name in layouts.names():
+        for name in layouts.names() if language.installed() else ():
             self.keyboard.addItem(f"{name}, with words", layouts.load_layout(name))
         for name, layout in _PLAIN.items():
             self.keyboard.addItem(name, layout)
-        self.keyboard.setToolTip("Keyboards with words are files; others have symbols only")
+        self.keyboard.setToolTip(
+            "Keyboards with words are files; others have symbols only"
+            if language.installed()
+            else "Keyboards with words need a package: pip install 'neuroloop[language]'"
+        )
         row.addWidget(self.phrase, 1)
         row.addWidget(self.keyboard)
         row.addWidget(self.display)

@@ -172,6 +172,19 @@ def test_the_keyboard_that_fits_the_decoder_is_suggested(page, n, n_keys):
     assert len(page.choices.keyboard.currentData().labels) == n_keys
 
 
+def test_without_words_there_are_keyboards_of_symbols(monkeypatch, shown, live):
+    monkeypatch.setattr("bci.paradigms.language.installed", lambda: False)
+    page = shown(SpellerPage)
+    page.choices.consent.setChecked(True)
+    page.set_session("http://127.0.0.1:1", "", session(n=12))
+    page.refresh(live)
+    offered = [page.choices.keyboard.itemText(i) for i in range(page.choices.keyboard.count())]
+    assert offered == ["12 keys, two levels", "40 keys"]
+    assert "neuroloop[language]" in page.choices.keyboard.toolTip()
+    page.go.click()
+    assert page.process.settings.language == ""
+
+
 def test_when_a_run_is_over_the_next_starts_afresh(page):
     start(page)
     state(page, "over", "HELLO WORLD", "the phrase is written")

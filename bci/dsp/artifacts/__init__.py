@@ -1,0 +1,1 @@
+"""Stages that take artifacts out of the signal, or reject what cannot be mended."""

@@ -20,7 +20,7 @@ from bci.decoders.deep.training import occurrences
 from bci.decoders.ecog.broadband import HighGammaPower, log_means
 from bci.decoders.ecog.classifier import FeatureClassifier
 from bci.decoders.temperature import fit_inverse_temperature
-from bci.errors import MissingDependency
+from bci.extras import require_torch
 from bci.types import FloatArray, StreamInfo
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class ECoGLSTMCNN(FeatureClassifier):
         self.device = device
 
     def _learn(self, windows: FloatArray, codes: NDArray[np.intp]) -> dict[str, FloatArray]:
-        _require_torch()
+        require_torch("the network for ECoG")
         from models.classifier_training import ClassifierTraining, Recipe, scores, weights_of
         from models.devices import seeded
 
@@ -157,7 +157,7 @@ class ECoGLSTMCNN(FeatureClassifier):
         return log_means(power, max(1, int(windows.shape[2] / self.sfreq * POWER_SFREQ)))
 
     def _log_proba(self, windows: FloatArray) -> FloatArray:
-        _require_torch()
+        require_torch("the network for ECoG")
         from models.classifier_training import load_weights, scores
 
         learned = self.learned_
@@ -186,16 +186,6 @@ class ECoGLSTMCNN(FeatureClassifier):
 def _standard(power: FloatArray, learned: dict[str, FloatArray]) -> NDArray[np.float32]:
     scores: FloatArray = (power - learned["mean"][:, None]) / learned["scale"][:, None]
     return scores.astype(np.float32)
-
-
-def _require_torch() -> None:
-    try:
-        import torch  # noqa: F401
-    except ImportError as error:
-        raise MissingDependency(
-            "the network for ECoG needs torch, which is not installed or cannot be loaded "
-            f"({error}); install it with: pip install 'neuroloop[deep]'"
-        ) from error
 
 
 class ECoGLSTMCNNSettings(DecoderSettings):

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from bci.decoders.deep.training import require_torch
 from bci.errors import TrainingStopped
+from bci.extras import require_torch
 from bci.types import FloatArray
 
 if TYPE_CHECKING:

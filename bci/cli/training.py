@@ -64,7 +64,7 @@ def train(
 
     Example: [bold]bci train configs/imagery.yaml run1.xdf run2.xdf --out models/imagery[/bold]
 
-    Example: [bold]bci train --kind denoiser configs/denoiser_eog.yaml --out models/eog[/bold]
+    Example: [bold]bci train --kind denoiser configs/denoiser/eog.yaml --out models/eog[/bold]
     """
     decoders_own = {
         "FILE": recordings, "--decoder": decoder, "--from-sample": from_sample,

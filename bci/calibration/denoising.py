@@ -23,9 +23,9 @@ from pydantic import Field, TypeAdapter, ValidationError
 from bci.calibration.denoising_data import BankData, Material
 from bci.config import Settings, explain, load_as
 from bci.decoders.deep.checkpoint import Checkpoint, array_hash
-from bci.decoders.deep.training import require_torch
 from bci.denoise.artifact import DenoiserManifest, save
 from bci.errors import ConfigError, ModelError, TrainingStopped
+from bci.extras import require_torch
 
 if TYPE_CHECKING:
     from models.denoising import DenoiserTraining, Recipe
@@ -92,7 +92,7 @@ def train(
         torch is not installed.
     """
     settings = load_as(DenoiserTrainingSettings, config, overrides or ())
-    require_torch()
+    require_torch("a denoiser")
     if out.exists():  # now, not after the work
         raise ModelError(f"'{out}' exists already; choose another name for the denoiser")
     recipe = _recipe(settings, config)

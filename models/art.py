@@ -125,7 +125,7 @@ class EncoderLayer(nn.Module):
         self.attention_norm = nn.LayerNorm(width)
         self.attention = Attention(width, n_heads, width // n_heads, dropout)
         self.linear = nn.Sequential(
-            nn.LayerNorm(width), nn.Linear(width, n_hidden), nn.ReLU(inplace=True),
+            nn.LayerNorm(width), nn.Linear(width, n_hidden), nn.ReLU(),
             nn.Dropout(dropout), nn.Linear(n_hidden, width), nn.Dropout(dropout),
         )  # fmt: skip
         self.dropout = nn.Dropout(dropout)
@@ -145,7 +145,7 @@ class _DecoderLayer(nn.Module):
         self.own = nn.ModuleList([nn.LayerNorm(c.width), _attention(c)])
         self.other = nn.ModuleList([nn.LayerNorm(c.width), _attention(c)])
         self.linear = nn.Sequential(
-            nn.LayerNorm(c.width), nn.Linear(c.width, c.n_hidden), nn.ReLU(inplace=True),
+            nn.LayerNorm(c.width), nn.Linear(c.width, c.n_hidden), nn.ReLU(),
             nn.Dropout(c.dropout), nn.Linear(c.n_hidden, c.width), nn.Dropout(c.dropout),
         )  # fmt: skip
         self.dropout = nn.Dropout(c.dropout)

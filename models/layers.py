@@ -111,7 +111,9 @@ class Attention(nn.Module):
         self.value = nn.Linear(width, n_heads * head_width)
         self.out = nn.Linear(n_heads * head_width, width)
 
-    def forward(self, x: Tensor, memory: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
+    def forward(
+        self, x: Tensor, memory: Tensor | None = None, mask: Tensor | None = None
+    ) -> Tensor:
         """From (B, moments, width) to the same shape.
 
         Looks at `memory`, shape (B, others, width), where it is given, else at `x` itself;

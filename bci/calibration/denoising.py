@@ -7,6 +7,12 @@
     recipe: {n_epochs: 60, learning_rate: 1.0e-3, decay: cosine}
     seed: 0
 
+    network: {name: art}
+    data:
+      kind: pairs
+      train: {recordings: [run1.xdf, run2.xdf], simulated: [1, 2, 3]}
+      validation: {recordings: [run3.xdf], simulated: [4]}
+
 Torch and `models` are imported when a denoiser is trained, not before.
 """
 
@@ -20,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from bci.calibration.denoising_data import BankData, Material
+from bci.calibration.denoising_data import BankData, Material, PairsData
 from bci.config import Settings, explain, load_as
 from bci.decoders.deep.checkpoint import Checkpoint, array_hash
 from bci.denoise.artifact import DenoiserManifest, save
@@ -38,7 +44,7 @@ class DenoiserTrainingSettings(Settings):
     """What is trained, on what, and how."""
 
     network: dict[str, Any] = Field(description="name of the network, and its settings")
-    data: BankData
+    data: BankData | PairsData = Field(discriminator="kind")
     recipe: dict[str, Any] = Field(
         {}, description="epochs, learning rate and so on, see `models.denoising.Recipe`"
     )

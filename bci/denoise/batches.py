@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from bci.denoise.bank import Bank, Epochs
 from bci.denoise.mixing import mix
+from bci.denoise.pairs import Pairs
 
 Windows = NDArray[np.float32]
 
@@ -48,6 +49,27 @@ class BankBatches:
             artifact = _turned(rng, np.choose(kinds[:, np.newaxis], drawn))
             noisy = mix(clean, artifact, rng.uniform(*self.snr_db, size=len(rows)))
             yield noisy[:, np.newaxis], clean[:, np.newaxis]
+
+
+class PairBatches:
+    """Pairs of recordings, varied anew each time; see `bci.denoise.pairs.Pairs.varied`.
+
+    Parameters
+    ----------
+    pairs : Pairs
+        Those to train with.
+    batch_size : int
+        As in `BankBatches`.
+    """
+
+    def __init__(self, pairs: Pairs, batch_size: int) -> None:
+        self.pairs, self.batch_size = pairs, batch_size
+
+    def __call__(self, rng: np.random.Generator) -> Iterator[tuple[Windows, Windows]]:
+        """Batches of one epoch: noisy and clean windows, (B, n_channels, n_times), µV."""
+        varied = self.pairs.varied(rng)
+        for rows in _batches(rng, len(varied), self.batch_size):
+            yield varied.noisy[rows], varied.clean[rows]
 
 
 def _batches(rng: np.random.Generator, n: int, batch_size: int) -> list[NDArray[np.intp]]:

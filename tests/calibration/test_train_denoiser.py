@@ -166,6 +166,27 @@ def test_what_is_wrong_is_told(config, tmp_path, overrides, told):
     assert not (tmp_path / "model").exists()
 
 
+def test_pairs_of_the_simulated_subject(tmp_path):
+    path = tmp_path / "pairs.yaml"
+    path.write_text(yaml.safe_dump({
+        "network": {"name": "u_net", "widths": [4, 6], "taps": 5},
+        "data": {"kind": "pairs", "train": {"simulated": [1]}, "validation": {"simulated": [2]},
+                 "n_times": 256, "simulated_s": 20},
+        "recipe": {"n_epochs": 1}, "batch_size": 8,
+    }))  # fmt: skip
+    told = []
+    manifest = train(path, tmp_path / "model", report=told.append)
+    assert (manifest.n_channels, manifest.n_times, manifest.sfreq) == (30, 256, 256.0)
+    assert len(manifest.ch_names) == 30
+    assert manifest.sources == {"pairs": ("simulated-1", "simulated-2")}
+    assert {"eye", "line"} <= set(manifest.removes)
+    assert told[0].startswith("simulated subject 1: ")
+    with pytest.raises(ConfigError, match="'2' is in 'train' and in 'validation'"):
+        train(path, tmp_path / "m", overrides=["data.train.simulated=[1, 2]"], report=told.append)
+    with pytest.raises(ConfigError, match="needs 'recordings' or 'simulated' subjects"):
+        train(path, tmp_path / "m", overrides=["data.validation={}"], report=told.append)
+
+
 def test_a_folder_in_use_is_told_before_the_work(config, tmp_path, monkeypatch):
     monkeypatch.setattr(denoising, "_fit", lambda *_: pytest.fail("trained"))
     (tmp_path / "model").mkdir()

@@ -105,7 +105,12 @@ def train(
     material = settings.data.material(settings.batch_size, settings.seed, report)
     manifest = _manifest(settings, material)
     checkpoint = _checkpoint(settings, material, out, resume)
-    training = _fit(settings, manifest, material, recipe, checkpoint, should_stop, report)
+    try:
+        training = _fit(settings, manifest, material, recipe, checkpoint, should_stop, report)
+    except KeyboardInterrupt:
+        if checkpoint.path.exists():
+            report(f"stopped; go on with --resume, from {checkpoint.path}")
+        raise
     scores = _scores(training, material)
     saved = save(out, training.denoiser, manifest.model_copy(update={"scores": scores}))
     checkpoint.path.unlink(missing_ok=True)

@@ -99,21 +99,17 @@ class BankData(Settings):
             kind: tuple(sorted({s for b in both for s in b.artifacts[kind][1].tolist()}))
             for kind in self.artifacts
         }
-        counted = ", ".join(
-            f"{len(a)} {name}"
-            for name, a in [
-                ("clean", train.clean), *((k, train.artifact(k)) for k in self.artifacts)
-            ]
-        )  # fmt: skip
+        held = [part for kind in self.artifacts for part in train.artifacts[kind]]
+        counted = ", ".join(f"{len(train.artifact(kind))} {kind}" for kind in self.artifacts)
         return Material(
             batches=BankBatches(train, self.artifacts, self.snr_db, batch_size),
             validation=(noisy, clean),
-            hashed=(train.clean, *(train.artifact(k) for k in self.artifacts), noisy, clean),
+            hashed=(train.clean, train.clean_sources, *held, noisy, clean),
             sfreq=bank.sfreq,
             ch_names=(),
             artifacts=self.artifacts,
             sources=sources,
-            described=f"epochs to learn from: {counted}",
+            described=f"epochs to learn from: {len(train.clean)} clean, {counted}",
         )
 
 

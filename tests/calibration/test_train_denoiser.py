@@ -148,7 +148,7 @@ def test_noise_comes_out_as_not_better(tmp_path, config):
     [
         (["network.name=art2"], "no network 'art2'"),
         (["network={}"], "'network' needs a 'name'"),
-        (["network.depth=3"], "no such settings"),
+        (["network.depth=3"], "no setting 'depth'; it has widths, taps"),
         (["recipe.epochs=3"], "unknown key 'recipe.epochs'; known are n_epochs"),
         (["recipe.n_epochs=many"], "'recipe.n_epochs': Input should be a valid integer"),
         (["recipe.n_epochs=0"], "n_epochs and patience must be 1 or more"),

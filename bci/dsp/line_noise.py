@@ -1,0 +1,178 @@
+"""Line noise that drifts: sinusoids at the tracked frequency, estimated and subtracted.
+
+References
+----------
+Widrow et al., Proc. IEEE 63, 1692, 1975, doi:10.1109/PROC.1975.10036: cancelling with a
+sine and a cosine as reference is a notch that follows them. Frequency from the phase that
+the line gains from one block to the next, as in Kay, IEEE Trans. ASSP 37, 1987, 1989.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from bci.config import StageSettings
+from bci.dsp.block_least_squares import BlockLeastSquares, predicted, stretches
+from bci.dsp.channels import Columns
+from bci.errors import ConfigError
+from bci.types import Chunk, FloatArray, StreamInfo
+
+#: Coherence of the line from block to block below which its frequency is left alone.
+MIN_COHERENCE = 0.5
+
+
+class LineNoise(StageSettings):
+    """Removal of line noise and its harmonics, following the frequency; narrower than a notch.
+
+    One frequency for all channels, amplitude and phase for each. From its onset the line is
+    down by 20 dB within 2 s at the default `memory_s` (a change of amplitude alone: 2.3 times
+    `memory_s`). At a distance d Hz from the line a signal loses as much as by a notch of width
+    1 / (π `memory_s`) Hz. Without a line, what is lost is noise of that width. No delay.
+    """
+
+    kind: Literal["line_noise"] = "line_noise"
+    freq_hz: float = Field(50.0, gt=0, description="nominal line frequency, Hz (50 or 60)")
+    range_hz: float = Field(0.5, gt=0, le=2, description="how far the line may drift, Hz")
+    harmonics: int = Field(2, ge=1, le=20, description="sinusoids, the fundamental included")
+    memory_s: float = Field(0.5, gt=0, le=60, description="time constant of amplitudes, seconds")
+    frequency_memory_s: float = Field(
+        1.0, gt=0, le=60, description="time constant of the frequency, seconds"
+    )
+    block_s: float = Field(0.1, gt=0, le=0.2, description="time between estimates, seconds")
+
+    def build(self) -> LineCanceller:
+        """Make the stage."""
+        return LineCanceller(self)
+
+
+class FrequencyTracker:
+    """Frequency of a line that all channels share, from how its phase turns between blocks.
+
+    Attributes
+    ----------
+    hz : float
+        As estimated now.
+    coherence : float
+        From 0, no line, to 1, nothing but a line.
+    """
+
+    def __init__(self, settings: LineNoise, length: int, sfreq: float) -> None:
+        self.hz = settings.freq_hz
+        self._low = settings.freq_hz - settings.range_hz
+        self._high = settings.freq_hz + settings.range_hz
+        self._taper = np.hanning(length + 2)[1:-1]  # alpha and drifts are far from the line
+        self._block_s = length / sfreq
+        self._keep = float(np.exp(-self._block_s / settings.frequency_memory_s))
+        self._before: NDArray[np.complex128] | None = None
+        self._turn = 0j  # from block to block, summed over channels, fading
+        self._power = 0.0
+
+    @property
+    def coherence(self) -> float:
+        """See the class."""
+        return abs(self._turn) / self._power if self._power > 0 else 0.0
+
+    def update(self, signals: FloatArray, phase: FloatArray) -> None:
+        """Take a whole block of signals in, and the phase at which it was demodulated."""
+        centred = signals - signals.mean(axis=0)
+        line = (self._taper * np.exp(-1j * phase)) @ centred
+        before, self._before = self._before, line
+        if before is None:
+            return
+        self._turn = self._keep * self._turn + np.vdot(before, line)
+        powers = 0.5 * (np.vdot(before, before).real + np.vdot(line, line).real)
+        self._power = self._keep * self._power + powers
+        if self.coherence < MIN_COHERENCE:
+            return
+        old = self.hz
+        off = float(np.angle(self._turn)) / (2 * np.pi * self._block_s)
+        self.hz = min(max(old + off, self._low), self._high)
+        # from here on the line turns by that much less
+        self._turn *= np.exp(-2j * np.pi * (self.hz - old) * self._block_s)
+
+    def forget_phase(self) -> None:
+        """The next block does not follow on the last."""
+        self._before = None
+
+
+class LineCanceller:
+    """x - Σ_h a_h cos hφ + b_h sin hφ, with a and b by least squares over the last seconds.
+
+    An offset is estimated beside them, so that electrodes' need no high-pass before.
+
+    Attributes
+    ----------
+    tracker : FrequencyTracker
+    """
+
+    delay_s = 0.0
+
+    def __init__(self, settings: LineNoise) -> None:
+        self._settings = settings
+        self.tracker: FrequencyTracker
+        self._columns: Columns = np.empty(0, np.intp)
+
+    def reset(self, info: StreamInfo, start: int = 0) -> StreamInfo:
+        """See `Stage.reset`."""
+        asked, sfreq = self._settings, info.sfreq
+        top = asked.freq_hz + asked.range_hz
+        if top >= sfreq / 2:
+            raise ConfigError(
+                f"line_noise: the line may reach {top:g} Hz, but the stream's sfreq of {sfreq:g} "
+                f"Hz allows only frequencies below {sfreq / 2:g} Hz; leave the stage out"
+            )
+        self._sfreq = sfreq
+        self._length = max(4, round(asked.block_s * sfreq))
+        orders = np.arange(1, asked.harmonics + 1)
+        self._orders = orders[orders * top < sfreq / 2]
+        self._columns = np.flatnonzero(~np.isin(info.ch_types, ("stim", "misc")))
+        n, c = 1 + 2 * len(self._orders), len(self._columns)
+        forgetting = float(np.exp(-1.0 / (asked.memory_s * sfreq)))
+        # as if half a block of zeros had been seen: the first block's noise is no line
+        self._fit = BlockLeastSquares(n, c, forgetting, self._length / 4)
+        self.tracker = FrequencyTracker(asked, self._length, sfreq)
+        self._phase = 0.0  # of the sample at which this block began
+        self._block = np.empty((self._length, c))
+        self._regressors = np.empty((self._length, n))
+        self._filled = 0
+        return info
+
+    def __call__(self, chunk: Chunk) -> Chunk:
+        """See `Stage`."""
+        out = np.array(chunk.data, np.float64, order="C")
+        for start, stop in stretches(chunk.start, chunk.stop, self._length):
+            n = stop - start
+            seen = slice(self._filled, self._filled + n)
+            rows = slice(start - chunk.start, stop - chunk.start)
+            part = out[rows, self._columns]
+            self._block[seen] = part
+            self._regressors[seen] = self._carriers(n)
+            line = predicted(self._regressors[seen, 1:], self._fit.weights[1:])
+            out[rows, self._columns] = part - line
+            self._filled += n
+            if stop % self._length == 0:
+                self._learn()
+        return Chunk(chunk.start, out, chunk.flags)
+
+    def _step(self) -> float:
+        """Phase from one sample to the next, radians."""
+        return 2 * np.pi * self.tracker.hz / self._sfreq
+
+    def _carriers(self, n: int) -> FloatArray:
+        """A constant, and cosine and sine of each harmonic, for the next `n` samples."""
+        phase = self._phase + self._step() * np.arange(self._filled, self._filled + n)
+        angles = phase[:, None] * self._orders
+        return np.concatenate([np.ones((n, 1)), np.cos(angles), np.sin(angles)], axis=1)
+
+    def _learn(self) -> None:
+        """At the end of a block: amplitudes, then the frequency of the next block."""
+        n, step = self._filled, self._step()
+        self._fit.update(self._regressors[:n], self._block[:n])
+        if n == self._length:
+            self.tracker.update(self._block, self._phase + step * np.arange(n))
+        self._phase = (self._phase + step * n) % (2 * np.pi)
+        self._filled = 0

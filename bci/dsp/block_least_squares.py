@@ -50,7 +50,8 @@ class BlockLeastSquares:
         old = self._forgetting**n
         self._squares = old * self._squares + aged.T @ regressors
         self._products = old * self._products + aged.T @ signals
-        self.weights = np.linalg.solve(self._squares + self._ridge, self._products)
+        weights = np.linalg.solve(self._squares + self._ridge, self._products)
+        self.weights = np.asarray(weights, np.float64)
 
 
 def predicted(regressors: FloatArray, weights: FloatArray) -> FloatArray:

@@ -40,7 +40,5 @@ class DelayLine:
         self._flags = tuple(
             replace(f, start=max(f.start, chunk.stop)) for f in flags if f.stop > chunk.stop
         )
-        out = tuple(
-            replace(f, stop=min(f.stop, chunk.stop)) for f in flags if f.start < chunk.stop
-        )
+        out = tuple(replace(f, stop=min(f.stop, chunk.stop)) for f in flags if f.start < chunk.stop)
         return Chunk(chunk.start, both[: len(chunk.data)], out)

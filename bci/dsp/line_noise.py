@@ -21,7 +21,9 @@ from bci.dsp.channels import Columns
 from bci.errors import ConfigError
 from bci.types import Chunk, FloatArray, StreamInfo
 
-#: Coherence of the line from block to block below which its frequency is left alone.
+#: Blocks over which the line's phase is looked at, to be compared with that of the next ones.
+N_BLOCKS = 5
+#: Coherence of the line from look to look below which its frequency is left alone.
 MIN_COHERENCE = 0.5
 
 
@@ -40,9 +42,9 @@ class LineNoise(StageSettings):
     harmonics: int = Field(2, ge=1, le=20, description="sinusoids, the fundamental included")
     memory_s: float = Field(0.5, gt=0, le=60, description="time constant of amplitudes, seconds")
     frequency_memory_s: float = Field(
-        1.0, gt=0, le=60, description="time constant of the frequency, seconds"
+        0.5, gt=0, le=60, description="time constant of the frequency, seconds"
     )
-    block_s: float = Field(0.1, gt=0, le=0.2, description="time between estimates, seconds")
+    block_s: float = Field(0.04, gt=0, le=0.2, description="time between estimates, seconds")
 
     def build(self) -> LineCanceller:
         """Make the stage."""
@@ -50,53 +52,63 @@ class LineNoise(StageSettings):
 
 
 class FrequencyTracker:
-    """Frequency of a line that all channels share, from how its phase turns between blocks.
+    """Frequency of a line that all channels share, from how its phase turns between looks.
+
+    A look is `N_BLOCKS` blocks long, and the oscillator's frequency is the same throughout.
 
     Attributes
     ----------
     hz : float
         As estimated now.
     coherence : float
-        From 0, no line, to 1, nothing but a line.
+        From 0, no line or too little seen of it, to 1, nothing but a line.
     """
 
     def __init__(self, settings: LineNoise, length: int, sfreq: float) -> None:
         self.hz = settings.freq_hz
         self._low = settings.freq_hz - settings.range_hz
         self._high = settings.freq_hz + settings.range_hz
-        self._taper = np.hanning(length + 2)[1:-1]  # alpha and drifts are far from the line
-        self._block_s = length / sfreq
-        self._keep = float(np.exp(-self._block_s / settings.frequency_memory_s))
-        self._before: NDArray[np.complex128] | None = None
-        self._turn = 0j  # from block to block, summed over channels, fading
+        n = N_BLOCKS * length
+        # tapered: alpha and drifts are far from the line
+        self._tapers = np.hanning(n + 2)[1:-1].reshape(N_BLOCKS, length)
+        self._look_s = n / sfreq
+        self._keep = float(np.exp(-self._look_s / settings.frequency_memory_s))
+        self._n_seen = 0  # blocks of this look
+        self._line: NDArray[np.complex128] = np.zeros(0, complex)  # its amplitudes, this look
+        self._before: NDArray[np.complex128] | None = None  # and the last one
+        self._turn = 0j  # from look to look, summed over channels, fading
         self._power = 0.0
+        self._weight = 0.0  # of the looks seen, against endless ones
 
     @property
     def coherence(self) -> float:
         """See the class."""
-        return abs(self._turn) / self._power if self._power > 0 else 0.0
+        return self._weight * abs(self._turn) / self._power if self._power > 0 else 0.0
 
     def update(self, signals: FloatArray, phase: FloatArray) -> None:
-        """Take a whole block of signals in, and the phase at which it was demodulated."""
-        centred = signals - signals.mean(axis=0)
-        line = (self._taper * np.exp(-1j * phase)) @ centred
-        before, self._before = self._before, line
-        if before is None:
-            return
-        self._turn = self._keep * self._turn + np.vdot(before, line)
+        """Take in a block of signals around zero, and the oscillator's phase."""
+        part = (self._tapers[self._n_seen] * np.exp(-1j * phase)) @ signals
+        self._line = part if self._n_seen == 0 else self._line + part
+        self._n_seen += 1
+        if self._n_seen == N_BLOCKS:
+            self._n_seen = 0
+            if self._before is not None:
+                self._follow(self._before, self._line)
+            self._before = self._line
+
+    def _follow(self, before: NDArray[np.complex128], line: NDArray[np.complex128]) -> None:
+        """Move the frequency by what the phase has turned beside the oscillator."""
+        self._turn = self._keep * self._turn + complex(np.vdot(before, line))
         powers = 0.5 * (np.vdot(before, before).real + np.vdot(line, line).real)
-        self._power = self._keep * self._power + powers
+        self._power = self._keep * self._power + float(powers)
+        self._weight = 1.0 - self._keep * (1.0 - self._weight)
         if self.coherence < MIN_COHERENCE:
             return
         old = self.hz
-        off = float(np.angle(self._turn)) / (2 * np.pi * self._block_s)
+        off = float(np.angle(self._turn)) / (2 * np.pi * self._look_s)
         self.hz = min(max(old + off, self._low), self._high)
         # from here on the line turns by that much less
-        self._turn *= np.exp(-2j * np.pi * (self.hz - old) * self._block_s)
-
-    def forget_phase(self) -> None:
-        """The next block does not follow on the last."""
-        self._before = None
+        self._turn *= np.exp(-2j * np.pi * (self.hz - old) * self._look_s)
 
 
 class LineCanceller:
@@ -173,6 +185,7 @@ class LineCanceller:
         n, step = self._filled, self._step()
         self._fit.update(self._regressors[:n], self._block[:n])
         if n == self._length:
-            self.tracker.update(self._block, self._phase + step * np.arange(n))
+            centred: FloatArray = self._block - self._fit.weights[0]
+            self.tracker.update(centred, self._phase + step * np.arange(float(n)))
         self._phase = (self._phase + step * n) % (2 * np.pi)
         self._filled = 0

@@ -33,6 +33,26 @@ CASES: dict[str, list[dict[str, Any]]] = {
     ],
     "amplitude": [{"max_uv": 400.0}, {"max_uv": 400.0, "pad_s": 0.25}],
     "broadband_power": [{"baseline_s": 2.5}, {"highpass_hz": 30.0, "baseline": [9.0] * 11}],
+    "line_noise": [{}, {"freq_hz": 60.0, "harmonics": 1, "block_s": 0.05}],
+    "eog_regression": [
+        {"calibration_s": 3.0, "fit": "all"},
+        {"calibration_s": 2.0, "fit": "all", "reference": "frontal", "channels": ["Fp1", "Fp2"]},
+    ],
+    "adaptive_filter": [
+        {"taps": 2},
+        {"algorithm": "lms", "block_s": 0.033, "reference": "frontal", "lowpass_hz": 8.0},
+    ],
+    "potato": [
+        {"calibration_s": 3.5, "window_s": 0.4, "channels": ["P4", "O1", "Oz", "O2"]},
+        {
+            "calibration_s": 3.5,
+            "window_s": 0.5,
+            "hop_s": 0.13,
+            "lookahead_s": 0.0,
+            "channels": ["C4", "P4", "O1"],
+            "bands": [[2, 30]],
+        },
+    ],
 }
 #: Stages whose sums depend on the length of a chunk in the last digits; all others are exact.
 INEXACT = {"resample"}
@@ -103,7 +123,8 @@ def _rest(flag: Flag) -> tuple[str, str | None, bool]:
 def test_rejecting_flags_are_passed_on(kind, case, info, recording, run) -> None:
     stage = build(kind, case)
     stage.reset(info, 0)
-    out = run(stage, recording, [13, 21, 20, 800], 0, FLAGS)
+    longer = np.concatenate([recording, recording[:200]])  # a stage may delay by up to a second
+    out = run(stage, longer, [13, 21, 20, 800], 0, FLAGS)
     assert out.flagged["non-finite", None, True].any()
     assert out.flagged["gap", None, True].any()
 

@@ -43,9 +43,7 @@ class AdaptiveFilter(EyeReferenceSettings):
     step: float = Field(
         0.1, gt=0, lt=2, description="lms: share of the error corrected in a block (stable below 2)"
     )
-    floor_uv: float = Field(
-        1.0, gt=0, description="references below this, µV RMS, count as silent"
-    )
+    floor_uv: float = Field(1.0, gt=0, description="references below this, µV RMS, count as silent")
 
     def build(self) -> AdaptiveCanceller:
         """Make the stage."""

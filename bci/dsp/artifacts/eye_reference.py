@@ -123,7 +123,8 @@ class EyeReference:
                 self._zi = sosfilt_zi(self._sos) * reference[0][:, None, None]
             reference = apply_sos(self._sos, self._zi, reference, None)
         out = self._delay(chunk)
-        return Chunk(out.start, out.data, (*out.flags, *notes)), reference, stuck.any(axis=1)
+        dead: NDArray[np.bool_] = np.any(stuck, axis=1)
+        return Chunk(out.start, out.data, (*out.flags, *notes)), reference, dead
 
     def _stuck(self, reference: FloatArray) -> NDArray[np.bool_]:
         """Where each channel has repeated one value for too long."""
@@ -182,6 +183,4 @@ def mended(start: int, correction: FloatArray, spread: FloatArray) -> tuple[Flag
     when it is clean. Less than that changes a sample no more than the brain does.
     """
     notable = np.any(np.abs(correction) > spread, axis=1)
-    return tuple(
-        Flag(a, b, "eog", rejects=False, repairs=True) for a, b in runs(start, notable)
-    )
+    return tuple(Flag(a, b, "eog", rejects=False, repairs=True) for a, b in runs(start, notable))

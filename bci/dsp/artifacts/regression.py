@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from bci.dsp.artifacts.alive import check_alive, check_usable
 from bci.dsp.artifacts.calibration import Arrays, CalibratedSettings, CalibratedStage
 from bci.dsp.artifacts.eye_reference import EyeReference, EyeReferenceSettings, mended
-from bci.dsp.bad_channels import BadChannels, Judge
 from bci.dsp.block_least_squares import predicted
 from bci.errors import CalibrationFailed, ConfigError
 from bci.types import Chunk, FloatArray, StreamInfo
@@ -72,7 +72,8 @@ class EOGRegressor(CalibratedStage):
     def calibrate(self, block: FloatArray, usable: NDArray[np.bool_]) -> Arrays:
         """Least squares of the EEG on the reference, both around their means."""
         eyes = EyeReference(self._asked, self._info)
-        self._check(block[:, eyes.columns], usable, eyes)
+        check_usable("eog_regression", usable, MIN_USABLE_S, self._info.sfreq)
+        check_alive("eog_regression", block[:, eyes.columns], eyes.names, self._info.sfreq)
         chunk, reference, _ = eyes(Chunk(0, block))
         n_delay = round(eyes.delay_s * self._info.sfreq)
         usable = np.concatenate([np.zeros(n_delay, bool), usable[: len(usable) - n_delay]])
@@ -90,26 +91,6 @@ class EOGRegressor(CalibratedStage):
             "mean": mean,
             "spread": spread,
         }
-
-    def _check(
-        self, reference: FloatArray, usable: NDArray[np.bool_], eyes: EyeReference
-    ) -> None:
-        """Whether there is signal to calibrate on, and the reference is alive."""
-        sfreq = self._info.sfreq
-        if usable.sum() < MIN_USABLE_S * sfreq:
-            raise CalibrationFailed(
-                f"eog_regression: {MIN_USABLE_S:g} s without rejected samples are needed, and of "
-                f"{len(usable) / sfreq:.3g} s only {usable.sum() / sfreq:.3g} s are; mend what "
-                "rejects them, or put this stage before it"
-            )
-        found = Judge(BadChannels(line_hz=None), len(reference), sfreq).defects(reference)
-        for defect in ("flat", "railed"):
-            if found[defect].any():
-                names = [n for n, bad in zip(eyes.names, found[defect], strict=True) if bad]
-                raise CalibrationFailed(
-                    f"eog_regression: the reference {', '.join(names)} is {defect}, so nothing can "
-                    "be told of the eyes; fix the electrode, or name others under 'channels'"
-                )
 
     def _active(self, reference: FloatArray) -> NDArray[np.bool_]:
         """Samples to fit on."""

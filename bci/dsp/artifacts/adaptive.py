@@ -29,8 +29,8 @@ class AdaptiveFilter(EyeReferenceSettings):
     electrodes would be filtered, too. Brain activity that the reference picks up is lost;
     a long memory, with blinks in it, loses least.
 
-    While a reference channel is flat or railed nothing is subtracted or learnt, under a note
-    "no-reference". The rank of the EEG is not lowered.
+    While a reference channel is flat, railed or beyond 1.5 mV nothing is subtracted or learnt,
+    under a note "no-reference". The rank of the EEG is not lowered.
     """
 
     kind: Literal["adaptive_filter"] = "adaptive_filter"
@@ -61,33 +61,43 @@ class Weights(Protocol):
 
 
 class BlockLMS:
-    """Normalised LMS with the gradient of a whole block.
+    """LMS with the gradient of a whole block, relative to the reference's power.
 
-    The step is relative to the largest eigenvalue of the block's squares, bounded by their
-    trace, so that no reference can make it diverge.
+    That is the block's own, or the mean so far (fading over 10 s) where that is larger:
+    blinks then count, and what lies between them hardly does. The largest eigenvalue of the
+    block's squares is bounded by their trace, so that no reference can make it diverge.
     """
 
-    def __init__(self, n_regressors: int, n_signals: int, step: float, floor: float) -> None:
+    def __init__(
+        self, n_regressors: int, n_signals: int, step: float, floor: float, keep: float
+    ) -> None:
         self.weights: FloatArray = np.zeros((n_regressors, n_signals))
         self._step = step
         self._floor = floor  # µV², for each sample and regressor
+        self._keep = keep  # of the mean power, from one sample to the next
+        self._mean = 0.0
 
     def update(self, regressors: FloatArray, signals: FloatArray) -> None:
         """See `Weights`."""
+        n = len(regressors)
         error = signals - regressors @ self.weights
-        power = np.sum(regressors**2) + self._floor * regressors.size
-        self.weights = self.weights + self._step / power * (regressors.T @ error)
+        power = float(np.sum(regressors**2)) / n
+        old = self._keep**n
+        self._mean = old * self._mean + (1 - old) * power
+        scale = n * (max(power, self._mean) + self._floor * regressors.shape[1])
+        self.weights = self.weights + self._step / scale * (regressors.T @ error)
 
 
 class AdaptiveCanceller:
     """x - U W, where row n of U holds the last `taps` samples of each reference.
 
-    Samples altered by more than the root mean square of what was left of the channel,
-    over the last ten seconds, are flagged "eog".
+    Samples altered by more than twice the root mean square of what was left of the channel,
+    over the last ten seconds, are flagged "eog"; what is taken from a frontal reference
+    itself does not count.
     """
 
-    #: Time constant of the root mean square that corrections are held against, seconds.
-    _SPREAD_S = 10.0
+    #: Time constant of powers that others are held against, seconds.
+    _POWER_S = 10.0
 
     def __init__(self, settings: AdaptiveFilter) -> None:
         self._settings = settings
@@ -102,17 +112,17 @@ class AdaptiveCanceller:
         n_refs, n_eeg = len(self._reference.names), len(self._reference.targets)
         n = n_refs * asked.taps
         self._length = max(1, round(asked.block_s * sfreq))
+        self._fade = float(np.exp(-1.0 / (self._POWER_S * sfreq)))
         if asked.algorithm == "rls":
             forgetting = float(np.exp(-1.0 / (asked.memory_s * sfreq)))
             ridge = asked.floor_uv**2 / (1.0 - forgetting)
             self.weights = BlockLeastSquares(n, n_eeg, forgetting, ridge)
         else:
-            self.weights = BlockLMS(n, n_eeg, asked.step, asked.floor_uv**2)
+            self.weights = BlockLMS(n, n_eeg, asked.step, asked.floor_uv**2, self._fade)
         self._past: FloatArray = np.zeros((asked.taps - 1, n_refs))
         self._block = np.empty((self._length, n + n_eeg))  # regressors and EEG, side by side
         self._filled = 0
-        self._learns = True  # no reference was stuck in this block so far
-        self._fade = float(np.exp(-1.0 / (self._SPREAD_S * sfreq)))
+        self._learns = True  # no reference was dead in this block so far
         self._power: FloatArray = np.zeros(n_eeg)  # of what was left, summed and fading
         self._n_power = 0.0
         return info
@@ -120,7 +130,7 @@ class AdaptiveCanceller:
     def __call__(self, chunk: Chunk) -> Chunk:
         """See `Stage`."""
         data = np.ascontiguousarray(chunk.data, np.float64)
-        chunk, reference, stuck = self._reference(Chunk(chunk.start, data, chunk.flags))
+        chunk, reference, dead = self._reference(Chunk(chunk.start, data, chunk.flags))
         if len(data) == 0:
             return chunk
         out, flags = chunk.data.copy(), list(chunk.flags)
@@ -129,14 +139,14 @@ class AdaptiveCanceller:
         for start, stop in stretches(chunk.start, chunk.stop, self._length):
             part = slice(start - chunk.start, stop - chunk.start)
             correction = predicted(delayed[part], self.weights.weights)
-            correction[stuck[part]] = 0.0
+            correction[dead[part]] = 0.0
             out[part, self._reference.targets] -= correction
             flags += mended(start, correction, self._spread())
             block = self._block[self._filled : self._filled + stop - start]
             n = delayed.shape[1]
             block[:, :n], block[:, n:] = delayed[part], eeg[part]
             self._filled += stop - start
-            self._learns &= not stuck[part].any()
+            self._learns &= not dead[part].any()
             if stop % self._length == 0:
                 self._learn()
         return Chunk(chunk.start, out, tuple(flags))
@@ -162,7 +172,8 @@ class AdaptiveCanceller:
 
     def _spread(self) -> FloatArray:
         """Root mean square of what was left of each channel, µV."""
-        if self._n_power == 0.0:
-            return np.full(len(self._power), np.inf)
-        spread: FloatArray = np.sqrt(self._power / self._n_power)
+        spread = np.full(len(self._power), np.inf)
+        if self._n_power > 0.0:
+            counts = self._reference.counts
+            spread[counts] = np.sqrt(self._power[counts] / self._n_power)
         return spread

@@ -23,8 +23,13 @@ __all__ = ["EyeReference", "EyeReferenceSettings", "mended", "runs"]
 FRONTAL = ("Fp1", "Fpz", "Fp2", "AF7", "AF8")
 #: Low-pass of a frontal reference where none is asked for, Hz: blinks lie below.
 FRONTAL_LOWPASS_HZ = 10.0
+#: Farther from rest than this no eye moves an electrode, µV: it railed, or came loose.
+PLAUSIBLE_UV = 1500.0
 #: A reference that repeats one value for this long is flat or railed, seconds.
 STUCK_S = 0.1
+
+#: Standard deviations of a clean channel from which on a correction is worth a flag.
+NOTABLE = 2.0
 
 
 class EyeReferenceSettings(StageSettings):
@@ -63,6 +68,9 @@ class EyeReference:
     targets : array of int
         Columns of the EEG channels to be cleaned. EEG channels named under `reference: eog`
         stay as they are; frontal ones are cleaned themselves.
+    counts : array of bool
+        Of each target whether a change of it is worth a flag: not of the references, of which
+        little is left below the low-pass.
     delay_s : float
     """
 
@@ -78,6 +86,7 @@ class EyeReference:
                 f"{kind}: every EEG channel ({', '.join(self.names)}) is a reference, and none is "
                 "left to be cleaned; name fewer under 'channels'"
             )
+        self.counts: NDArray[np.bool_] = ~np.isin(self.targets, self.columns)
         hz = settings.lowpass_hz
         if hz is None and settings.reference == "frontal":
             hz = FRONTAL_LOWPASS_HZ
@@ -98,33 +107,41 @@ class EyeReference:
         self._newest: FloatArray = np.full(len(self.columns), np.nan)
         self._n_same: NDArray[np.int_] = np.zeros(len(self.columns), int)
 
-    def __call__(self, chunk: Chunk) -> tuple[Chunk, FloatArray, NDArray[np.bool_]]:
-        """Samples, their reference, and where the reference is stuck, flags of that included.
+    def __call__(
+        self, chunk: Chunk, rest: FloatArray | float = 0.0
+    ) -> tuple[Chunk, FloatArray, NDArray[np.bool_]]:
+        """Samples, their reference, and where the reference is dead, flags of that included.
+
+        Parameters
+        ----------
+        chunk : Chunk
+        rest : array, shape (n_references,)
+            Where the reference lies with the eyes at rest, µV.
 
         Returns
         -------
         chunk : Chunk
             Delayed where the reference is low-passed.
         reference : array, shape (n_samples, n_references)
-        stuck : array of bool, shape (n_samples,)
-            A reference channel is flat or railed: nothing is to be told from it.
+        dead : array of bool, shape (n_samples,)
+            A reference channel is flat, railed or loose: nothing is to be told from it.
         """
         reference = np.take(chunk.data, self.columns, axis=1).astype(np.float64, copy=False)
         if len(reference) == 0:
             return chunk, reference, np.zeros(0, bool)
         stuck = self._stuck(reference)
-        notes = [
-            Flag(start, stop, "no-reference", name, rejects=False)
-            for name, column in zip(self.names, stuck.T, strict=True)
-            for start, stop in runs(chunk.start, column)
-        ]
         if self._sos is not None:
             if self._zi is None:
                 self._zi = sosfilt_zi(self._sos) * reference[0][:, None, None]
             reference = apply_sos(self._sos, self._zi, reference, None)
+        dead = stuck | (np.abs(reference - rest) > PLAUSIBLE_UV)
+        notes = [
+            Flag(start, stop, "no-reference", name, rejects=False)
+            for name, column in zip(self.names, dead.T, strict=True)
+            for start, stop in runs(chunk.start, column)
+        ]
         out = self._delay(chunk)
-        dead: NDArray[np.bool_] = np.any(stuck, axis=1)
-        return Chunk(out.start, out.data, (*out.flags, *notes)), reference, dead
+        return Chunk(out.start, out.data, (*out.flags, *notes)), reference, np.any(dead, axis=1)
 
     def _stuck(self, reference: FloatArray) -> NDArray[np.bool_]:
         """Where each channel has repeated one value for too long."""
@@ -179,8 +196,9 @@ def runs(start: int, mask: NDArray[np.bool_]) -> list[tuple[int, int]]:
 def mended(start: int, correction: FloatArray, spread: FloatArray) -> tuple[Flag, ...]:
     """Flags "eog" over samples that were altered notably.
 
-    Notably: on some channel by more than `spread`, the size of what that channel shows
-    when it is clean. Less than that changes a sample no more than the brain does.
+    Notably: on some channel by more than `NOTABLE` times `spread`, the standard deviation of
+    what that channel shows when it is clean; infinite for channels that do not count. Less
+    changes a sample no more than the brain does.
     """
-    notable = np.any(np.abs(correction) > spread, axis=1)
+    notable = np.any(np.abs(correction) > NOTABLE * spread, axis=1)
     return tuple(Flag(a, b, "eog", rejects=False, repairs=True) for a, b in runs(start, notable))

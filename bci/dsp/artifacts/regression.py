@@ -17,7 +17,12 @@ from pydantic import Field
 
 from bci.dsp.artifacts.alive import check_alive, check_usable
 from bci.dsp.artifacts.calibration import Arrays, CalibratedSettings, CalibratedStage
-from bci.dsp.artifacts.eye_reference import EyeReference, EyeReferenceSettings, mended
+from bci.dsp.artifacts.eye_reference import (
+    PLAUSIBLE_UV,
+    EyeReference,
+    EyeReferenceSettings,
+    mended,
+)
 from bci.dsp.block_least_squares import predicted
 from bci.errors import CalibrationFailed, ConfigError
 from bci.types import Chunk, FloatArray, StreamInfo
@@ -37,9 +42,9 @@ class EOGRegression(EyeReferenceSettings, CalibratedSettings):
     and before an amplitude gate (which would withhold the blinks from the calibration).
     Let the person blink and look around while it is calibrated.
 
-    While a reference channel is flat or railed nothing is subtracted, under a note
-    "no-reference". The rank of the EEG is not lowered: EOG channels are no EEG, and of
-    frontal ones what lies above the low-pass remains.
+    While a reference channel is flat, railed or more than 1.5 mV from rest nothing is
+    subtracted, under a note "no-reference". The rank of the EEG is not lowered: EOG channels
+    are no EEG, and of frontal ones what lies above the low-pass remains.
     """
 
     kind: Literal["eog_regression"] = "eog_regression"
@@ -53,9 +58,10 @@ class EOGRegression(EyeReferenceSettings, CalibratedSettings):
 
 
 class EOGRegressor(CalibratedStage):
-    """x - (r - r̄) B, with B of shape (n_references, n_targets), for reference r.
+    """x - (r - r₀) B for reference r, at rest r₀; B has shape (n_references, n_targets).
 
-    Samples altered by more than the spread of the cleaned calibration are flagged "eog".
+    Samples altered by more than 2 robust standard deviations of the cleaned calibration are
+    flagged "eog"; what is taken from a frontal reference itself does not count.
     """
 
     def __init__(self, settings: EOGRegression) -> None:
@@ -77,18 +83,20 @@ class EOGRegressor(CalibratedStage):
         chunk, reference, _ = eyes(Chunk(0, block))
         n_delay = round(eyes.delay_s * self._info.sfreq)
         usable = np.concatenate([np.zeros(n_delay, bool), usable[: len(usable) - n_delay]])
+        rest = np.median(reference[usable], axis=0)
+        usable &= np.all(np.abs(reference - rest) <= PLAUSIBLE_UV, axis=1)
         eeg, reference = chunk.data[usable][:, eyes.targets], reference[usable]
         on = self._active(reference)
-        mean = reference[on].mean(axis=0)
         coefficients = np.linalg.lstsq(
-            reference[on] - mean, eeg[on] - eeg[on].mean(axis=0), rcond=None
+            reference[on] - reference[on].mean(axis=0), eeg[on] - eeg[on].mean(axis=0), rcond=None
         )[0]
-        cleaned = eeg - (reference - mean) @ coefficients
+        cleaned = eeg - (reference - rest) @ coefficients
         spread = _MAD * np.median(np.abs(cleaned - np.median(cleaned, axis=0)), axis=0)
+        spread[~eyes.counts] = np.inf
         return {
             "references": eyes.columns.astype(float),
             "coefficients": coefficients,
-            "mean": mean,
+            "rest": rest,
             "spread": spread,
         }
 
@@ -121,11 +129,12 @@ class EOGRegressor(CalibratedStage):
 
     def process(self, chunk: Chunk) -> Chunk:
         """See `CalibratedStage`."""
-        chunk, reference, stuck = self._reference(chunk)
+        rest = 0.0 if self.arrays is None else self.arrays["rest"]
+        chunk, reference, dead = self._reference(chunk, rest)
         if self.arrays is None or len(chunk.data) == 0:
             return chunk
-        correction = predicted(reference - self.arrays["mean"], self.arrays["coefficients"])
-        correction[stuck] = 0.0
+        correction = predicted(reference - rest, self.arrays["coefficients"])
+        correction[dead] = 0.0
         out = chunk.data.copy()
         out[:, self._reference.targets] -= correction
         flags = mended(chunk.start, correction, self.arrays["spread"])

@@ -29,6 +29,8 @@ class BlockLeastSquares:
     ridge : float
         Added to the regressors' summed squares, in their squared unit: where they are
         small against it the weights go to zero.
+    prior : float or array, shape (n_regressors,)
+        The same at the start only, forgotten like a sample: keeps the first weights small.
 
     Attributes
     ----------
@@ -36,11 +38,18 @@ class BlockLeastSquares:
         Zero until the first block.
     """
 
-    def __init__(self, n_regressors: int, n_signals: int, forgetting: float, ridge: float) -> None:
+    def __init__(
+        self,
+        n_regressors: int,
+        n_signals: int,
+        forgetting: float,
+        ridge: float,
+        prior: FloatArray | float = 0.0,
+    ) -> None:
         self.weights: FloatArray = np.zeros((n_regressors, n_signals))
         self._forgetting = forgetting
         self._ridge = ridge * np.eye(n_regressors)
-        self._squares: FloatArray = np.zeros((n_regressors, n_regressors))
+        self._squares: FloatArray = np.diag(np.broadcast_to(prior, n_regressors).astype(float))
         self._products: FloatArray = np.zeros((n_regressors, n_signals))
 
     def update(self, regressors: FloatArray, signals: FloatArray) -> None:

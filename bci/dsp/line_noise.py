@@ -23,6 +23,8 @@ from bci.types import Chunk, FloatArray, StreamInfo
 
 #: Blocks over which the line's phase is looked at, to be compared with that of the next ones.
 N_BLOCKS = 5
+#: Sum of squares of a look that is silence, µV².
+TINY = 1e-12
 #: Coherence of the line from look to look below which its frequency is left alone.
 MIN_COHERENCE = 0.5
 
@@ -39,10 +41,10 @@ class LineNoise(StageSettings):
     kind: Literal["line_noise"] = "line_noise"
     freq_hz: float = Field(50.0, gt=0, description="nominal line frequency, Hz (50 or 60)")
     range_hz: float = Field(0.5, gt=0, le=2, description="how far the line may drift, Hz")
-    harmonics: int = Field(2, ge=1, le=20, description="sinusoids, the fundamental included")
+    harmonics: int = Field(1, ge=1, le=20, description="sinusoids, the fundamental included")
     memory_s: float = Field(0.5, gt=0, le=60, description="time constant of amplitudes, seconds")
     frequency_memory_s: float = Field(
-        0.5, gt=0, le=60, description="time constant of the frequency, seconds"
+        1.0, gt=0, le=60, description="time constant of the frequency, seconds"
     )
     block_s: float = Field(0.04, gt=0, le=0.2, description="time between estimates, seconds")
 
@@ -55,6 +57,8 @@ class FrequencyTracker:
     """Frequency of a line that all channels share, from how its phase turns between looks.
 
     A look is `N_BLOCKS` blocks long, and the oscillator's frequency is the same throughout.
+    Each channel counts by the share that the line has of its power, so that none with a large
+    artifact drowns the others.
 
     Attributes
     ----------
@@ -75,7 +79,8 @@ class FrequencyTracker:
         self._keep = float(np.exp(-self._look_s / settings.frequency_memory_s))
         self._n_seen = 0  # blocks of this look
         self._line: NDArray[np.complex128] = np.zeros(0, complex)  # its amplitudes, this look
-        self._before: NDArray[np.complex128] | None = None  # and the last one
+        self._squares: FloatArray = np.zeros(0)  # of the signals, this look
+        self._before: tuple[NDArray[np.complex128], FloatArray] | None = None  # both, last look
         self._turn = 0j  # from look to look, summed over channels, fading
         self._power = 0.0
         self._weight = 0.0  # of the looks seen, against endless ones
@@ -88,13 +93,18 @@ class FrequencyTracker:
     def update(self, signals: FloatArray, phase: FloatArray) -> None:
         """Take in a block of signals around zero, and the oscillator's phase."""
         part = (self._tapers[self._n_seen] * np.exp(-1j * phase)) @ signals
-        self._line = part if self._n_seen == 0 else self._line + part
+        squares = np.sum(signals**2, axis=0)
+        if self._n_seen == 0:
+            self._line, self._squares = part, squares
+        else:
+            self._line, self._squares = self._line + part, self._squares + squares
         self._n_seen += 1
         if self._n_seen == N_BLOCKS:
             self._n_seen = 0
             if self._before is not None:
-                self._follow(self._before, self._line)
-            self._before = self._line
+                scale = 1.0 / np.sqrt(self._before[1] + self._squares + TINY)
+                self._follow(scale * self._before[0], scale * self._line)
+            self._before = self._line, self._squares
 
     def _follow(self, before: NDArray[np.complex128], line: NDArray[np.complex128]) -> None:
         """Move the frequency by what the phase has turned beside the oscillator."""
@@ -144,8 +154,9 @@ class LineCanceller:
         self._columns = np.flatnonzero(~np.isin(info.ch_types, ("stim", "misc")))
         n, c = 1 + 2 * len(self._orders), len(self._columns)
         forgetting = float(np.exp(-1.0 / (asked.memory_s * sfreq)))
-        # as if half a block of zeros had been seen: the first block's noise is no line
-        self._fit = BlockLeastSquares(n, c, forgetting, self._length / 4)
+        prior = np.full(n, self._length / 2)  # a block of zeros: the first one's noise is no line
+        prior[0] = 0.0
+        self._fit = BlockLeastSquares(n, c, forgetting, ridge=1e-6, prior=prior)
         self.tracker = FrequencyTracker(asked, self._length, sfreq)
         self._phase = 0.0  # of the sample at which this block began
         self._block = np.empty((self._length, c))

@@ -194,11 +194,10 @@ class PotatoRejector(CalibratedStage):
         settled = round(sfreq / min(low for low, _ in asked.bands))
         every = max(1, windows.n_hops // 2)
         found = []
-        for i, at in enumerate(range(0, len(block) - windows.n_hop + 1, windows.n_hop)):
-            stop = at + windows.n_hop
+        for stop in range(windows.n_hop, len(block) + 1, windows.n_hop):
+            covariances = windows.take(filtered[:, stop - windows.n_hop : stop], ends=True)
             start = stop - windows.n_hop * windows.n_hops
-            covariances = windows.take(filtered[:, at:stop], ends=True)
-            if covariances is None or i % every or start < settled:
+            if covariances is None or stop // windows.n_hop % every or start < settled:
                 continue
             if usable[start:stop].all():
                 found.append(covariances)

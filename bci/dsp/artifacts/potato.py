@@ -24,6 +24,8 @@ from bci.types import Chunk, Flag, FloatArray, StreamInfo
 
 #: Fewest clean windows that a potato is fitted to.
 MIN_WINDOWS = 10
+#: Most channels judged together: no window tells more variances and covariances apart.
+MAX_CHANNELS = 32
 
 
 class PotatoField(CalibratedSettings):
@@ -35,7 +37,8 @@ class PotatoField(CalibratedSettings):
     on the newest `hop_s` only: enough where the decoder's own window is no shorter than
     `window_s`, since it then has the samples judged in it.
 
-    For a few channels, up to some 16 in a window of 1 s: name them where there are more.
+    For a few channels, up to some 16 in a window of 1 s (32 are taken at most): name them
+    where there are more.
     One that goes flat or rails is an artifact, and rejects until it is mended.
     """
 
@@ -166,6 +169,12 @@ class PotatoRejector(CalibratedStage):
             if asked.channels
             else eeg_columns(info, "potato")
         )
+        if len(self._columns) > MAX_CHANNELS:
+            raise ConfigError(
+                f"potato: {len(self._columns)} EEG channels are more than a window of "
+                f"{asked.window_s:g} s can be judged by; name at most {MAX_CHANNELS} under "
+                "'channels', for example some over each region"
+            )
         names = tuple(info.ch_names[i] for i in self._columns)
         self._judged = StreamInfo(info.name, info.sfreq, names, ("eeg",) * len(names))
         self._windows = Covariances(asked, self._judged, start)

@@ -282,6 +282,9 @@ def test_settings_that_cannot_be() -> None:
         built(StreamInfo("potato", 80.0, INFO.ch_names, INFO.ch_types))
     with pytest.raises(ConfigError, match="no channel 'Fp3'"):
         built(channels=("Fp3",))
+    many = StreamInfo("potato", SFREQ, tuple(f"E{i}" for i in range(33)), ("eeg",) * 33)
+    with pytest.raises(ConfigError, match="33 EEG channels are more than a window of 1 s"):
+        built(many)
     with pytest.raises(ValueError, match=r"\[20, 1\] is none"):
         PotatoField(bands=((20.0, 1.0),))
 

@@ -28,8 +28,9 @@ PLAUSIBLE_UV = 1500.0
 #: A reference that repeats one value for this long is flat or railed, seconds.
 STUCK_S = 0.1
 
-#: Standard deviations of a clean channel from which on a correction is worth a flag.
-NOTABLE = 2.0
+#: From how many standard deviations of a clean channel on, and from how many µV, a correction
+#: is worth a flag.
+NOTABLE, LEAST_UV = 2.0, 0.5
 
 
 class EyeReferenceSettings(StageSettings):
@@ -189,6 +190,8 @@ def _columns(settings: EyeReferenceSettings, info: StreamInfo) -> Columns:
 
 def runs(start: int, mask: NDArray[np.bool_]) -> list[tuple[int, int]]:
     """Stretches ``[a, b)`` of a mask that begins at sample `start`."""
+    if not mask.any():
+        return []
     edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]])))
     return [(start + int(a), start + int(b)) for a, b in edges.reshape(-1, 2)]
 
@@ -200,5 +203,6 @@ def mended(start: int, correction: FloatArray, spread: FloatArray) -> tuple[Flag
     what that channel shows when it is clean; infinite for channels that do not count. Less
     changes a sample no more than the brain does.
     """
-    notable = np.any(np.abs(correction) > NOTABLE * spread, axis=1)
+    limit = np.maximum(NOTABLE * spread, LEAST_UV)
+    notable = np.any(np.abs(correction) > limit, axis=1)
     return tuple(Flag(a, b, "eog", rejects=False, repairs=True) for a, b in runs(start, notable))

@@ -36,10 +36,8 @@ class Finite:
 @pytest.mark.parametrize(
     "cleaning",
     [
-        "eog_regression, calibration_s: 15",
         "eog_regression, calibration_s: 15, reference: frontal",
         "adaptive_filter",
-        "adaptive_filter, algorithm: lms, reference: frontal",
     ],
 )
 def test_nan_and_gaps(cleaning, blinking) -> None:

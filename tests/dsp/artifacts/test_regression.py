@@ -165,9 +165,12 @@ def test_a_reference_that_dies_later(blinking, run) -> None:
 
 def test_a_flat_eeg_channel_is_left_alone(blinking, run) -> None:
     data = np.array(blinking.data)
-    data[:, 3] = 0.0
-    out = run(built(blinking.info, calibration_s=20.0), data)
-    np.testing.assert_allclose(out.data[:, 3], 0.0, atol=1e-9)
+    data[:, 3] = 5.1
+    stage = built(blinking.info, calibration_s=20.0)
+    out = run(stage, data)
+    np.testing.assert_allclose(out.data[:, 3], 5.1, atol=1e-9)
+    assert stage.arrays["spread"][3] < 1e-9
+    assert out.flagged["eog", None, False].mean() < 0.3
 
 
 def test_a_calibration_from_a_file(blinking, tmp_path, run) -> None:

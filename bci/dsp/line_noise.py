@@ -13,7 +13,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from bci.config import StageSettings
 from bci.dsp.block_least_squares import BlockLeastSquares, predicted, stretches
@@ -47,6 +47,16 @@ class LineNoise(StageSettings):
         1.0, gt=0, le=60, description="time constant of the frequency, seconds"
     )
     block_s: float = Field(0.04, gt=0, le=0.2, description="time between estimates, seconds")
+
+    @model_validator(mode="after")
+    def _tells_turns_apart(self) -> LineNoise:
+        most = 1.0 / (2 * N_BLOCKS * self.block_s)  # half a turn from look to look
+        if self.range_hz > most:
+            raise ValueError(
+                f"with block_s {self.block_s:g} a drift of {most:g} Hz at most can be followed, "
+                f"and range_hz is {self.range_hz:g}; lower either"
+            )
+        return self
 
     def build(self) -> LineCanceller:
         """Make the stage."""

@@ -154,6 +154,8 @@ def test_what_cannot_be() -> None:
     slow = StreamInfo("line", 100.0, ("Oz",), ("eeg",))
     with pytest.raises(ConfigError, match=r"may reach 50\.5 Hz, but the stream's sfreq of 100 Hz"):
         LineNoise().build().reset(slow)
+    with pytest.raises(ValueError, match=r"a drift of 0\.5 Hz at most can be followed"):
+        LineNoise(block_s=0.2, range_hz=0.6)
 
 
 @pytest.mark.skipif(not OPENBCI.exists(), reason=f"real recordings are not there: {OPENBCI}")

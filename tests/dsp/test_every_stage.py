@@ -33,6 +33,10 @@ CASES: dict[str, list[dict[str, Any]]] = {
     ],
     "amplitude": [{"max_uv": 400.0}, {"max_uv": 400.0, "pad_s": 0.25}],
     "broadband_power": [{"baseline_s": 2.5}, {"highpass_hz": 30.0, "baseline": [9.0] * 11}],
+    "asr": [  # offsets keep it uncalibrated here; calibrated: test_asr.py
+        {"calibration_s": 2.0, "window_s": 0.2, "cutoff": 3.0},
+        {"calibration_s": 2.0, "lookahead_s": 0.1, "method": "riemann"},
+    ],
 }
 #: Stages whose sums depend on the length of a chunk in the last digits; all others are exact.
 INEXACT = {"resample"}

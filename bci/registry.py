@@ -38,6 +38,7 @@ BUILT_IN: dict[Family, dict[str, str]] = {
         "amplitude": "bci.dsp.amplitude:AmplitudeGate",
         "broadband_power": "bci.dsp.broadband:BroadbandPower",
         "asr": "bci.dsp.artifacts.asr:ASR",
+        "ica": "bci.dsp.artifacts.ica:ICA",
     },
     "decoder": {
         "cca": "bci.decoders.ssvep.cca:CCASettings",

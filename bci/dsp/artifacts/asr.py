@@ -132,8 +132,15 @@ class ArtifactSubspaceReconstruction(CalibratedStage):
         x = np.take(block, self._eeg, axis=1)
         zi = sosfilt_zi(self._sos) * x[0][:, None, None]
         shaped = apply_sos(self._sos, zi, x, None)
-        clean, self.found = learn(
+        clean, clean_s = learn(
             x, shaped, usable, sfreq, settings.window_s, settings.method, self._names
+        )
+        limits = clean.mean + settings.cutoff * clean.sd
+        self.findings = (
+            f"{clean_s:.1f} s of {len(x) / sfreq:.1f} s are clean, of rank {clean.rank} in "
+            f"{len(limits)} channels",
+            f"components are replaced from {limits.min():.3g} to {limits.max():.3g} µV on (root "
+            "mean square, frequencies weighted)",
         )
         return {
             "covariance": clean.covariance,

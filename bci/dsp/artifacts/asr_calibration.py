@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +45,12 @@ class Clean:
     mean: FloatArray
     sd: FloatArray
 
+    @property
+    def rank(self) -> int:
+        """Dimensions that have signal."""
+        power = np.linalg.eigvalsh(self.covariance)
+        return int(np.sum(power > RANK_TOLERANCE * power[-1]))
+
 
 def learn(
     x: FloatArray,
@@ -54,7 +60,7 @@ def learn(
     window_s: float,
     method: Method,
     names: Sequence[str],
-) -> tuple[Clean, dict[str, Any]]:
+) -> tuple[Clean, float]:
     """Find the clean windows of a stretch of EEG, and learn from them.
 
     Parameters
@@ -73,8 +79,8 @@ def learn(
     Returns
     -------
     clean : Clean
-    found : dict
-        For the person: clean seconds, of how many, and the rank of the signal.
+    clean_s : float
+        Seconds that it was learnt from.
 
     Raises
     ------
@@ -97,14 +103,9 @@ def learn(
             f"{SAMPLES_PER_CHANNEL} are needed; calibrate on more seconds (calibration_s)"
         )
     covariance = _average(windows.covariances(shaped), windows, method)
-    power, components = np.linalg.eigh(covariance)
+    _, components = np.linalg.eigh(covariance)
     mean, sd = clean_amplitude(windows.rms(shaped @ components))
-    found = {
-        "clean_s": round(clean_s, 1),
-        "of_s": round(length_s, 1),
-        "rank": int(np.sum(power > RANK_TOLERANCE * power[-1])),
-    }
-    return Clean(covariance, components, mean, sd), found
+    return Clean(covariance, components, mean, sd), clean_s
 
 
 def _check_channels(x: FloatArray, sfreq: float, names: Sequence[str]) -> None:

@@ -61,8 +61,8 @@ class CalibratedStage(ABC):
         What was learnt; None: not calibrated.
     problem : str or None
         Why the last calibration failed.
-    found : mapping of str to JSON-able
-        What the person should know of the last calibration (`calibrate` sets it).
+    findings : tuple of str
+        What the last calibration found, in words (`calibrate` sets it).
     """
 
     delay_s: float = 0.0
@@ -71,7 +71,7 @@ class CalibratedStage(ABC):
         self._settings = settings
         self.arrays: Arrays | None = None
         self.problem: str | None = None
-        self.found: Mapping[str, Any] = {}
+        self.findings: tuple[str, ...] = ()
         self._block: FloatArray | None = None  # samples to calibrate on, while it asks for them
         self._usable: NDArray[np.bool_] = np.empty(0, bool)
         self._filled = 0

@@ -28,7 +28,7 @@ GRID = 0.01
 SHAPES = np.linspace(1.7, 3.5, 13)
 #: A channel is disturbed in a window outside of these z-scores ...
 Z_RANGE = (-3.5, 5.5)
-#: ... and a window is, when more than this share of its channels are (rounded, one at least).
+#: ... and a window is, when more than this share of its channels are.
 MAX_BAD_CHANNELS = 0.1
 #: Windows from which on a distribution can be fitted.
 MIN_WINDOWS = 20
@@ -99,7 +99,12 @@ class Windows:
 
 
 def clean_windows(
-    x: FloatArray, usable: NDArray[np.bool_], sfreq: float, window_s: float, asked_by: str
+    x: FloatArray,
+    usable: NDArray[np.bool_],
+    sfreq: float,
+    window_s: float,
+    asked_by: str,
+    max_bad_channels: float = MAX_BAD_CHANNELS,
 ) -> Windows:
     """Windows in which (nearly) every channel has the amplitude of undisturbed EEG.
 
@@ -112,6 +117,9 @@ def clean_windows(
     window_s : float
     asked_by : str
         Kind of the stage, for the message.
+    max_bad_channels : float
+        A window is disturbed when more than this share of its channels are (rounded, one at
+        least).
 
     Raises
     ------
@@ -125,7 +133,7 @@ def clean_windows(
     mean, sd = clean_amplitude(rms)
     with np.errstate(divide="ignore", invalid="ignore"):
         z = np.where(sd > 0, (rms - mean) / sd, np.inf)
-    allowed = max(1, round(MAX_BAD_CHANNELS * x.shape[1]))
+    allowed = max(1, round(max_bad_channels * x.shape[1]))
     high, low = (z > Z_RANGE[1]).sum(axis=1), (z < Z_RANGE[0]).sum(axis=1)
     clean = windows.where((high <= allowed) & (low <= allowed))
     _enough(clean, f"{asked_by}: of {length_s:.1f} s to calibrate on, ", " clean")

@@ -68,7 +68,7 @@ def calibrated(clean, tmp_path_factory):
         stage(Chunk(0, clean[:CALIBRATION]))
         assert stage.problem is None
         paths[method] = folder / f"{method}.safetensors"
-        save(paths[method], stage.arrays, "asr", INFO, stage.found)
+        save(paths[method], stage.arrays, "asr", INFO)
     return paths
 
 
@@ -311,7 +311,7 @@ def test_average_reference_before_it(clean, artifacts, run) -> None:
         stage = ASR(method=method, calibration_s=CALIBRATION / SFREQ).build()
         stage.reset(INFO)
         run(stage, referenced(clean[:CALIBRATION]))
-        assert stage.found["rank"] == N_CHANNELS - 1
+        assert f"of rank {N_CHANNELS - 1} in {N_CHANNELS} channels" in stage.findings[0]
         x = referenced(clean[CALIBRATION:])
         out = run(stage, x + referenced(artifacts), (), CALIBRATION)
         dirty = (artifacts != 0).any(axis=1)[:-LATE]

@@ -37,7 +37,7 @@ def calibrated(kind: str) -> str:
             "unmixing": rng.standard_normal((n_out, n)),
             "mixing": rng.standard_normal((n, n_out)),
             "mean": rng.standard_normal(n),
-            "kept_sd": np.full(n, 20.0),
+            "kept_spread": np.full(n, 20.0),
         },
     }[kind]
     names = (*EEG[:4], "VEOG", *EEG[4:], "TRIG")

@@ -16,8 +16,8 @@ from bci.dsp.channels import Columns, eeg_columns, eeg_rank
 from bci.errors import CalibrationFailed, ConfigError
 from bci.types import Chunk, Flag, FloatArray, StreamInfo
 
-#: A sample counts as mended where more is taken away than this many times the spread of what
-#: stays in the channel: the filter alters every sample a little.
+#: A sample counts as mended where more is taken away than this many times the (robust) spread of
+#: what stays in the channel: the filter alters every sample a little.
 NOTED = 3.0
 
 
@@ -113,14 +113,14 @@ class ComponentRemoval(CalibratedStage):
             "unmixing": unmixing,
             "mixing": mixing,
             "mean": found.mean,
-            "kept_sd": kept.std(axis=0),
+            "kept_spread": 1.4826 * np.median(np.abs(kept - np.median(kept, axis=0)), axis=0),
         }
 
     def adopt(self, arrays: Arrays) -> None:
         """See `CalibratedStage.adopt`."""
         shapes = {key: value.shape for key, value in arrays.items()}
         n, n_out = len(self._eeg), len(arrays.get("unmixing", ()))
-        expected = {"unmixing": (n_out, n), "mixing": (n, n_out), "mean": (n,), "kept_sd": (n,)}
+        expected = {"unmixing": (n_out, n), "mixing": (n, n_out), "mean": (n,), "kept_spread": (n,)}
         if shapes != expected:
             raise ConfigError(
                 f"ica: its calibration holds {shapes}, and {expected} are expected for the {n} EEG "
@@ -129,7 +129,7 @@ class ComponentRemoval(CalibratedStage):
         self._unmixing = np.ascontiguousarray(arrays["unmixing"])
         self._topographies = np.ascontiguousarray(arrays["mixing"].T)
         self._offsets = self._unmixing @ arrays["mean"]
-        self._noted = NOTED * arrays["kept_sd"]
+        self._noted = NOTED * arrays["kept_spread"]
         self.arrays = arrays
 
     def process(self, chunk: Chunk) -> Chunk:

@@ -41,6 +41,8 @@ BUILT_IN: dict[Family, dict[str, str]] = {
         "eog_regression": "bci.dsp.artifacts.regression:EOGRegression",
         "adaptive_filter": "bci.dsp.artifacts.adaptive:AdaptiveFilter",
         "potato": "bci.dsp.artifacts.potato:PotatoField",
+        "asr": "bci.dsp.artifacts.asr:ASR",
+        "ica": "bci.dsp.artifacts.ica:ICA",
     },
     "decoder": {
         "cca": "bci.decoders.ssvep.cca:CCASettings",

@@ -21,6 +21,7 @@ from sklearn.base import clone
 
 from bci import registry
 from bci.calibration import held_out
+from bci.calibration.cleaning import self_calibrating
 from bci.calibration.stopping import cross_validated, fit_stopping, in_words, n_folds
 from bci.config import Config, DecoderSettings, DynamicDecision, EachDecision, WindowSettings
 from bci.decoders.artifact import Manifest, save
@@ -296,6 +297,8 @@ def train(
         )
     if out.exists():  # now, not after the work
         raise ModelError(f"'{out}' exists already; choose another name for the model")
+    for note in self_calibrating(config):
+        report(note)
     parts = []
     for path, (person, session) in zip(recordings, _owners(recordings, people), strict=True):
         part = collect(config, load_recording(path), from_sample)

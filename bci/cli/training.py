@@ -2,28 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from bci.cli.app import ConfigFile, Overrides, RecordingFile, app, busy, load, say
+from bci.errors import ConfigError
 
 if TYPE_CHECKING:
+    from bci.config import Config
     from bci.paradigms.frequencies import Flicker
+
+
+class Kind(StrEnum):
+    """What `train` trains."""
+
+    DECODER = "decoder"
+    CLEANING = "cleaning"
 
 
 @app.command()
 def train(
     config: ConfigFile,
-    recordings: Annotated[list[Path], typer.Argument(help="Labelled recordings.", metavar="FILE")],
+    recordings: Annotated[
+        list[Path], typer.Argument(help="Recordings (decoder: labelled).", metavar="FILE")
+    ],
     out: Annotated[Path, typer.Option(help="Folder of the model to write; must not exist.")],
+    kind: Annotated[
+        Kind, typer.Option(help="What to train: the decoder, or stages that clean.")
+    ] = Kind.DECODER,
     decoder: Annotated[
-        str | None, typer.Option(help="Kind to train; else the configuration's.")
+        str | None, typer.Option(help="Decoder: kind to train; else the configuration's.")
     ] = None,
     from_sample: Annotated[
-        int, typer.Option(min=0, help="Leave out markers before this sample.")
+        int, typer.Option(min=0, help="Leave out what comes before this sample.")
     ] = 0,
     subject: Annotated[
         list[str] | None,
@@ -37,13 +52,20 @@ def train(
     ] = None,
     overrides: Overrides = None,
 ) -> None:
-    """Train the configuration's decoder on labelled recordings; writes a model.
+    """Train the configuration's decoder on labelled recordings, or calibrate what cleans.
 
     Recordings of several people make decoders for somebody new, of those kinds that tell
     people apart: recentred, deep_ssvep, deep_ssvep_ensemble, source_free.
 
     Example: [bold]bci train configs/imagery.yaml run1.xdf run2.xdf --out models/imagery[/bold]
+
+    Example: [bold]bci train --kind cleaning session.yaml run1.xdf --out cleaning/anna[/bold]
     """
+    decoders_own = {"--decoder": decoder, "--subject": subject, "--adapt-to": adapt_to}
+    if kind is Kind.CLEANING:
+        _refuse(kind, decoders_own)
+        _train_cleaning(load(config, overrides), recordings, out, from_sample)
+        return
     settings = load(config, overrides)
     with busy("training"):
         from bci.calibration.training import train as fit
@@ -52,6 +74,24 @@ def train(
             settings, recordings, out, decoder=decoder, from_sample=from_sample,
             people=subject or (), adapt_to=adapt_to, report=say,
         )  # fmt: skip
+
+
+def _train_cleaning(config: Config, recordings: list[Path], out: Path, from_sample: int) -> None:
+    if len(recordings) != 1:
+        raise ConfigError(
+            f"cleaning is calibrated on one recording, and {len(recordings)} are named; choose one"
+        )
+    with busy("calibrating"):
+        from bci.calibration.cleaning import train as fit
+
+        fit(config, recordings[0], out, from_sample=from_sample, report=say)
+
+
+def _refuse(kind: Kind, options: Mapping[str, Any]) -> None:
+    """Raise ConfigError where something is given that is meant for another kind."""
+    given = [name for name, value in options.items() if value]
+    if given:
+        raise ConfigError(f"{given[0]} does not go with --kind {kind}; leave it out")
 
 
 @app.command()

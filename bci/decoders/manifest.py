@@ -25,6 +25,9 @@ from bci.types import FloatArray, StreamInfo
 _PER_CHANNEL = frozenset(
     {"bandpass", "highpass", "lowpass", "notch", "resample", "pick", "amplitude"}
 )
+#: What a description of a stage holds beside its settings, and the place of its calibration,
+#: which may change.
+_BESIDE = frozenset({"coefficients", "calibration_digest", "calibration"})
 
 
 class Score(Settings):
@@ -100,7 +103,10 @@ def training_hash(X: FloatArray, y: ArrayLike) -> str:
 def describe_processing(
     settings: Sequence[Settings], stages: Sequence[Any] = ()
 ) -> tuple[dict[str, Any], ...]:
-    """List the settings of each stage, with "coefficients" where the built stage has a `sos`.
+    """List the settings of each stage, with what the built stage has beside them.
+
+    That is "coefficients" where it has a `sos`, and "calibration_digest" where it is
+    calibrated from a file.
 
     Parameters
     ----------
@@ -112,6 +118,8 @@ def describe_processing(
     for entry, stage in zip(described, stages, strict=False):
         if isinstance(sos := getattr(stage, "sos", None), np.ndarray):
             entry["coefficients"] = sos.tolist()
+        if (digest := getattr(stage, "digest", None)) is not None:
+            entry["calibration_digest"] = digest
     return tuple(described)
 
 
@@ -202,6 +210,8 @@ def _chain_differences(
         return [f"it was trained behind the stages {names[0]}, the stream passes {names[1]}"]
     for number, (one, other) in enumerate(zip(trained, live, strict=True), 1):
         where = f"processing stage {number} ({one['kind']})"
+        if found := _calibration_difference(one, other):
+            return [f"{where}: {found}"]
         then, now = _filled(one), _filled(other)
         for key in sorted(then.keys() | now.keys()):
             if not _same(then.get(key), now.get(key)):
@@ -212,12 +222,28 @@ def _chain_differences(
     return []
 
 
+def _calibration_difference(trained: Mapping[str, Any], live: Mapping[str, Any]) -> str | None:
+    """What stages have learnt is compared by content, wherever its file lies."""
+    digests = [stage.get("calibration_digest") for stage in (trained, live)]
+    if digests[0] == digests[1]:
+        return None
+    then, now = (
+        "on the stream itself"
+        if digest is None
+        else f"from {stage.get('calibration')} ({str(digest)[:8]})"
+        for digest, stage in zip(digests, (trained, live), strict=True)
+    )
+    return (
+        f"calibrated {then} in training, {now} now (name the file of the training, or train anew)"
+    )
+
+
 def _filled(stage: Mapping[str, Any]) -> dict[str, Any]:
     """Return a stage's settings, with the default of each option that they don't name.
 
     A model from before an option existed was trained without it, which is its default.
     """
-    stated = {key: value for key, value in stage.items() if key != "coefficients"}
+    stated = {key: value for key, value in stage.items() if key not in _BESIDE}
     cls = registry.find("stage", str(stage["kind"]))
     if cls is not None:
         with suppress(ValidationError):

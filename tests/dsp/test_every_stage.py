@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 import numpy as np
@@ -11,8 +13,39 @@ from hypothesis import strategies as st
 
 from bci import registry
 from bci.dsp import Stage
+from bci.dsp.artifacts.calibration import save
 from bci.dsp.chain import Chain
-from bci.types import Flag
+from bci.types import Flag, StreamInfo
+
+EEG = ("Fp1", "Fp2", "C3", "Cz", "C4", "P3", "P4", "O1", "Oz", "O2")
+
+
+def calibrated(kind: str) -> str:
+    """Calibration file of a stage, for the ten EEG channels of the stream."""
+    rng = np.random.default_rng(0)
+    n, n_out = 10, 3
+    arrays = {
+        "asr": {
+            "covariance": np.cov(rng.standard_normal((n, 99))) * 200,
+            "components": np.eye(n),
+            "mean": np.full(n, 15.0),
+            "sd": np.full(n, 3.0),
+            "window_s": np.array([0.5]),
+            "riemann": np.array([0.0]),
+        },
+        "ica": {
+            "unmixing": rng.standard_normal((n_out, n)),
+            "mixing": rng.standard_normal((n, n_out)),
+            "mean": rng.standard_normal(n),
+            "kept_spread": np.full(n, 20.0),
+        },
+    }[kind]
+    names = (*EEG[:4], "VEOG", *EEG[4:], "TRIG")
+    info = StreamInfo("test", 200.0, names, ("eeg",) * len(names))
+    path = Path(mkdtemp(prefix="calibration-")) / f"{kind}.safetensors"
+    save(path, arrays, kind, info)
+    return str(path)
+
 
 #: At least one entry for each kind that is registered; settings beside `kind`.
 CASES: dict[str, list[dict[str, Any]]] = {
@@ -53,6 +86,11 @@ CASES: dict[str, list[dict[str, Any]]] = {
             "bands": [[2, 30]],
         },
     ],
+    "asr": [  # the latter is refused its calibration by what the signal holds
+        {"calibration": calibrated("asr"), "cutoff": 3.0},
+        {"calibration_s": 2.0, "lookahead_s": 0.1, "method": "riemann"},
+    ],
+    "ica": [{"calibration": calibrated("ica")}],
 }
 #: Stages whose sums depend on the length of a chunk in the last digits; all others are exact.
 INEXACT = {"resample"}

@@ -11,7 +11,7 @@ from pathlib import Path
 from time import perf_counter
 
 from bci.config import Config
-from bci.decoders.artifact import load_decoder
+from bci.decoders.artifact import bypassed, load_decoder
 from bci.errors import ConfigError, RecordingError, UntrainedDecoder
 from bci.metrics import accuracy_interval, chance_bound
 from bci.paradigms.cues import Opened, labelled
@@ -72,7 +72,7 @@ def decisions(
         raise ConfigError("the configuration has no 'decoder', so there is nothing to decide")
     pipeline = Pipeline(config, recording.info)
     try:
-        pipeline.use(*load_decoder(config, pipeline.info))
+        pipeline.use(*load_decoder(config, pipeline.info), bypassed(config))
     except UntrainedDecoder:
         if log_beside(path) is None:  # a session's log may swap in the decoder it trained
             raise

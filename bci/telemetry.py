@@ -42,7 +42,7 @@ BUCKETS_MS = (1, 2, 3, 5, 7.5, 10, 15, 20, 30, 50, 75, 100, 200, 500, 1000, 5000
 _WARN_EVERY_S = 10.0
 
 
-class _Recent:
+class Recent:
     """The newest `N_KEPT` values, in memory allocated once."""
 
     def __init__(self) -> None:
@@ -79,10 +79,10 @@ class Telemetry:
         self.effective_rate_hz = float("nan")
         self._hop_s = hop_s or 0.0
         self._lock = Lock()
-        self._latency = _Recent()
+        self._latency = Recent()
         self._buckets = [0] * (len(BUCKETS_MS) + 1)
         self._latency_sum = 0.0
-        self._load = _Recent()
+        self._load = Recent()
         self._busy_s = self._data_s = 0.0
         self._n_samples = self._n_decisions = self._n_abstentions = 0
         self._n_gaps = self._n_jumps = self._n_over_budget = 0
@@ -165,15 +165,15 @@ class Telemetry:
                 "latency_buckets": list(self._buckets),
             }
         rate = self.effective_rate_hz
-        result["latency_ms"] = _summary(latencies)
-        result["load"] = _summary(loads)
+        result["latency_ms"] = summary(latencies)
+        result["load"] = summary(loads)
         result["backlog_samples"] = self.backlog_samples
         result["effective_rate_hz"] = rate if np.isfinite(rate) else None
         result["memory_bytes"] = self._process.memory_info().rss
         return result
 
 
-def _summary(values: array[float]) -> dict[str, float | None]:
+def summary(values: array[float]) -> dict[str, float | None]:
     """Median, 99th percentile (both values that occurred) and largest; None while empty."""
     if not values:
         return {"p50": None, "p99": None, "max": None}

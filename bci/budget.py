@@ -60,9 +60,7 @@ class StageMeter:
         self._loads = [_Load() for _ in budgets]
         self._hop_data_s = self._span_data_s = 0.0
 
-    def observe(
-        self, spent_s: Sequence[float], data_s: float, active: Sequence[bool]
-    ) -> list[int]:
+    def observe(self, spent_s: Sequence[float], data_s: float, active: Sequence[bool]) -> list[int]:
         """Take the stages' times after a chunk; the numbers of those that became too slow.
 
         Parameters
@@ -118,6 +116,11 @@ class StageMeter:
         """Mean load of stage `i` over its newest ten seconds; None before there is one."""
         spans = list(self._loads[i].spans)
         return sum(spans) / len(spans) if spans else None
+
+    def newest(self, i: int) -> float | None:
+        """Load of stage `i` over the newest second; None before there is one."""
+        spans = self._loads[i].spans
+        return spans[-1] if spans else None
 
     def status(self, i: int) -> dict[str, Any]:
         """The cost of stage `i`, JSON-able: load, and milliseconds a hop."""

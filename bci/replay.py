@@ -138,6 +138,8 @@ def decode(
     )
     abstained = [d for d in found if d.abstained]
     report(f"{len(found)} decisions, {len(abstained)} of them abstentions{_reasons(abstained)}")
+    if repaired := [d for d in found if d.quality.repaired]:
+        report(f"{len(repaired)} decisions rest on repaired data{_repairs(repaired)}")
     if not found:
         report(_why_none(recording, config))
     n_classes = max((len(d.proba) for d in found), default=0) or len(config.labels)
@@ -160,6 +162,11 @@ def _reasons(abstained: Iterable[Decision]) -> str:
     counts = Counter(reason for d in abstained for reason in d.quality.reasons or ("undecided",))
     listed = ", ".join(f"{reason} {n}" for reason, n in counts.most_common())
     return f" ({listed})" if listed else ""
+
+
+def _repairs(repaired: Iterable[Decision]) -> str:
+    counts = Counter(way for d in repaired for way in d.quality.repaired)
+    return f" ({', '.join(f'{way} {n}' for way, n in counts.most_common())})"
 
 
 def _why_none(recording: Recording, config: Config) -> str:

@@ -61,6 +61,8 @@ class Pipeline:
         None: windows are cut (see `windows`), nothing is decided.
     model : str
         Names the decoder in each decision.
+    bypassed : mapping of int to str, or None
+        Processing stages that are not in use from the start, and why.
 
     Attributes
     ----------
@@ -88,12 +90,20 @@ class Pipeline:
     """
 
     def __init__(
-        self, config: Config, info: StreamInfo, decoder: Decoder | None = None, model: str = ""
+        self,
+        config: Config,
+        info: StreamInfo,
+        decoder: Decoder | None = None,
+        model: str = "",
+        bypassed: Mapping[int, str] | None = None,
     ) -> None:
         self.config = config
         self.raw_info = info
         self.adapter = ChannelAdapter(config.channels)
         self.chain = Chain([s.build() for s in config.processing])
+        self.bypassed = dict(bypassed or {})
+        for i in self.bypassed:
+            self.chain.bypass(i)
         self.info = self._reset(0)
         self.adaptations: list[str] = self.adapter.adaptations
         self.ratio: Fraction = self.adapter.ratio * self.chain.ratio
@@ -106,7 +116,6 @@ class Pipeline:
         self.position = 0
         self.paused = False
         self.n_decoder_errors = 0
-        self.bypassed: dict[int, str] = {}
         self._by_model: frozenset[int] = frozenset()  # those of them that the model asked for
         self._last = np.zeros(info.n_channels)  # newest good value of each channel
         self._pending: list[tuple[int, int, Event]] = []  # heap: at, order of arrival, event
@@ -124,6 +133,11 @@ class Pipeline:
     def delay_s(self) -> float:
         """Group delay of the processing in use, seconds."""
         return self.adapter.delay_s + self.chain.delay_s
+
+    @property
+    def bypassed_by_events(self) -> list[int]:
+        """Stages that are by-passed whatever the model was trained with."""
+        return sorted(self.bypassed.keys() - self._by_model)
 
     def use(
         self,

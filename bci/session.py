@@ -350,7 +350,9 @@ class Session:
     def _conduct(self) -> None:
         assert self._conductor is not None
         while not self._stopping.is_set():
-            self._conductor.train_when_due(0.1, self.swap_decoder)
+            self._conductor.train_when_due(
+                0.1, self.swap_decoder, lambda: self._pipeline.bypassed_by_events
+            )
 
     def _fail(self, error: BciError) -> None:
         log.error("%s", error)
@@ -642,5 +644,6 @@ class Session:
             self._trainer = None
         else:
             self._record.flush()
-            self.swap_decoder(self._trainer.train(self._record.paths))
+            paths = self._record.paths
+            self.swap_decoder(self._trainer.train(paths, self._pipeline.bypassed_by_events))
             self._trainer = None

@@ -27,6 +27,7 @@ def test_status_is_versioned_json_without_nan(site):
 def test_metrics_are_prometheus_text(site, engine):
     engine.telemetry.observe_decision(2.0, abstained=False)
     answer = site.http.get("/metrics")
+    assert 'bci_stage_bypassed{kind="asr",stage="0"} 1.0' in answer.text
     assert answer.headers["content-type"].startswith("text/plain; version=")
     families = {f.name: f for f in text_string_to_metric_families(answer.text)}
     assert families["bci_decisions"].samples[0].value == 1

@@ -60,26 +60,29 @@ class StageMeter:
         self._loads = [_Load() for _ in budgets]
         self._hop_data_s = self._span_data_s = 0.0
 
-    def observe(self, spent_s: Sequence[float], data_s: float, active: Sequence[bool]) -> list[int]:
-        """Take the stages' times after a chunk; the numbers of those that became too slow.
+    def due(self, data_s: float) -> bool:
+        """Count `data_s` seconds of signal; whether a hop is full, so that `observe` is next."""
+        self._hop_data_s += data_s
+        return self._hop_data_s >= self._hop_s * (1 - 1e-9)
+
+    def observe(self, spent_s: Sequence[float], active: Sequence[bool]) -> list[int]:
+        """Take the stages' times when a hop is full; the numbers of those that became too slow.
 
         Parameters
         ----------
         spent_s : sequence of float
             Of each stage: seconds since the start, as `Chain.spent_s`.
-        data_s : float
-            Seconds of signal in the chunk.
         active : sequence of bool
             Which stages are in use; others are not judged.
         """
-        self._hop_data_s += data_s
-        self._span_data_s += data_s
-        if self._hop_data_s >= self._hop_s * (1 - 1e-9) and self._hop_data_s > 0:
-            for load, spent, used in zip(self._loads, spent_s, active, strict=True):
-                if used:
-                    load.per_hop.add((spent - load.hop_from_s) / self._hop_data_s)
-                load.hop_from_s = spent
-            self._hop_data_s = 0.0
+        if self._hop_data_s <= 0.0:
+            return []
+        for load, spent, used in zip(self._loads, spent_s, active, strict=True):
+            if used:
+                load.per_hop.add((spent - load.hop_from_s) / self._hop_data_s)
+            load.hop_from_s = spent
+        self._span_data_s += self._hop_data_s
+        self._hop_data_s = 0.0
         if self._span_data_s < JUDGED_S * (1 - 1e-9):
             return []
         found = [i for i, used in enumerate(active) if self._end_span(i, spent_s[i], used)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from time import perf_counter
 from typing import Any
 
@@ -34,14 +34,17 @@ class StageWatch:
         )
         pipeline.chain.watch(clock)
 
-    def observe(self, data_s: float) -> Iterator[Bypass]:
+    def observe(self, data_s: float) -> Iterable[Bypass]:
         """Take what a chunk of `data_s` seconds has cost; the by-passes that follow.
 
         They take effect with the next sample. A stage on whose channels or rate the decoder
         relies stays in use: the log says that it is too slow.
         """
+        return self._too_slow() if self._meter.due(data_s) else ()
+
+    def _too_slow(self) -> Iterator[Bypass]:
         chain = self._pipeline.chain
-        for i in self._meter.observe(chain.spent_s, data_s, chain.active):
+        for i in self._meter.observe(chain.spent_s, chain.active):
             settings = self._settings[i]
             told = (
                 f"it takes {100 * (self._meter.newest(i) or 0.0):.3g} % of real time, for {N_OVER} "

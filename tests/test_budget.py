@@ -22,7 +22,8 @@ class Stream:
         for k in range(round(1 / self.chunk_s)):
             cost = load * self.chunk_s + (peak_s if k == 3 else 0.0)
             self.spent = [self.spent[0] + cost, self.spent[1] + 5 * cost]
-            found += self.meter.observe(self.spent, self.chunk_s, [used, True])
+            if self.meter.due(self.chunk_s):
+                found += self.meter.observe(self.spent, [used, True])
         assert found in ([], [0])
         return bool(found)
 

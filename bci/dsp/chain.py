@@ -28,12 +28,6 @@ class Chain:
     ----------
     stages : sequence of Stage
         May be empty: the chain then makes data contiguous float64, no more.
-
-    Attributes
-    ----------
-    spent_s : list of float
-        For each stage the seconds that it has taken since `watch`. Neighbouring filters
-        are timed as one and share their time by their sections.
     """
 
     def __init__(self, stages: Sequence[Stage]) -> None:
@@ -46,7 +40,8 @@ class Chain:
         self._runs: list[Stage | _Fused | Lookahead] = []
         self._whose: list[list[tuple[int, float]]] = []  # of each run: stage, share of its time
         self._clock: Callable[[], float] | None = None
-        self.spent_s = [0.0] * len(self.stages)
+        self._run_s: list[float] = []  # that each run has taken, and no stage was told yet
+        self._stage_s = [0.0] * len(self.stages)
 
     @property
     def active(self) -> tuple[bool, ...]:
@@ -106,15 +101,28 @@ class Chain:
         What the chain makes of samples does not depend on it.
         """
         self._clock = clock
-        self.spent_s = [0.0] * len(self.stages)
+        self._run_s = [0.0] * len(self._runs)
+        self._stage_s = [0.0] * len(self.stages)
+
+    @property
+    def spent_s(self) -> list[float]:
+        """Seconds that each stage has taken since `watch`.
+
+        Neighbouring filters are timed as one and share their time by their sections.
+        """
+        for seconds, whose in zip(self._run_s, self._whose, strict=True):
+            for i, share in whose:
+                self._stage_s[i] += share * seconds
+        self._run_s = [0.0] * len(self._runs)
+        return list(self._stage_s)
 
     def _timed(self, chunk: Chunk, clock: Callable[[], float]) -> Chunk:
+        spent = self._run_s
         since = clock()
-        for run, whose in zip(self._runs, self._whose, strict=True):
+        for k, run in enumerate(self._runs):
             chunk = run(chunk)
             reached = clock()
-            for i, share in whose:
-                self.spent_s[i] += share * (reached - since)
+            spent[k] += reached - since
             since = reached
         return chunk
 
@@ -182,6 +190,7 @@ class Chain:
 
     def _join(self) -> None:
         """Make the list of what is called: stages in use, neighbouring filters fused."""
+        self._stage_s = self.spent_s
         used = [i for i, on in enumerate(self._active) if on or self._looks[i] is not None]
         self._runs, self._whose = [], []
         for _, group in groupby(used, lambda i: isinstance(self.stages[i], SosFilter)):
@@ -195,6 +204,7 @@ class Chain:
             else:
                 self._runs.extend(self._looks[i] or self.stages[i] for i in members)
                 self._whose.extend([(i, 1.0)] for i in members)
+        self._run_s = [0.0] * len(self._runs)
 
 
 def _n_held(stage: Stage, info: StreamInfo) -> int:

@@ -19,8 +19,8 @@ from gui.theme import Theme
 
 __all__ = ["StageTable", "state_of"]
 
-_COLUMNS = ("Stage", "State", "Delay", "A hop, p50 / p99", "Load", "")
-_WIDTHS = {0: 104, 2: 62, 3: 118, 4: 92, 5: 76}
+_COLUMNS = ("Stage", "State", "Delay", "ms a hop", "Load", "")
+_WIDTHS = {0: 92, 2: 54, 3: 84, 4: 96, 5: 64}
 _ROW = 24
 
 
@@ -81,7 +81,7 @@ class StageTable(QTableWidget):
                 stage["kind"],
                 f"▲ {text}" if wrong else text,
                 f"{1e3 * stage['delay_s']:.0f} ms" if stage["delay_s"] else "–",
-                "–" if hop["p50"] is None else f"{hop['p50']:.2f} / {hop['p99']:.2f} ms",
+                "–" if hop["p50"] is None else f"{hop['p50']:.2f} / {hop['p99']:.2f}",
                 _load(load, budget),
             )
             for column, (item, told) in enumerate(zip(self._items[row], texts, strict=True)):
@@ -89,6 +89,7 @@ class StageTable(QTableWidget):
                 colour = self.theme.bad if wrong and column == 1 else self.theme.text
                 item.setForeground(QColor(colour))
             self._items[row][1].setToolTip(text)
+            self._items[row][3].setToolTip("median / 99th percentile of the newest hops")
             button = self._buttons[row]
             button.setText("By-pass" if stage["active"] else "Use")
             button.setEnabled(stage["why_needed"] is None)

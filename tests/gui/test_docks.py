@@ -222,10 +222,10 @@ def test_stages_are_shown_with_state_and_cost_and_can_be_bypassed(fed, show, mon
     dock.refresh()
     table = [[dock.stages.item(r, c).text() for c in range(5)] for r in range(5)]
     assert table == [
-        ["resample", "in use", "40 ms", "1.00 / 2.50 ms", "2.1 %"],
-        ["asr", "in use", "100 ms", "1.00 / 2.50 ms", "8.0 % of 10 %"],
-        ["ica", "▲ not calibrated: ica: 30 s are needed", "–", "1.00 / 2.50 ms", "2.1 %"],
-        ["denoiser", "▲ by-passed: it takes 31 % of real time", "–", "1.00 / 2.50 ms",
+        ["resample", "in use", "40 ms", "1.00 / 2.50", "2.1 %"],
+        ["asr", "in use", "100 ms", "1.00 / 2.50", "8.0 % of 10 %"],
+        ["ica", "▲ not calibrated: ica: 30 s are needed", "–", "1.00 / 2.50", "2.1 %"],
+        ["denoiser", "▲ by-passed: it takes 31 % of real time", "–", "1.00 / 2.50",
          "2.1 % of 20 %"],
         ["bandpass", "in use", "–", "–", "–"],
     ]  # fmt: skip

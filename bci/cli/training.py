@@ -46,6 +46,10 @@ def train(
             help="Whose a recording is: once for each, in their order; else from file names."
         ),
     ] = None,
+    bypass: Annotated[
+        list[int] | None,
+        typer.Option(min=0, help="A stage of 'processing', from 0, to train without (repeatable)."),
+    ] = None,
     adapt_to: Annotated[
         Path | None,
         typer.Option(help="A recording of somebody new, for a decoder that adapts without labels."),
@@ -56,6 +60,10 @@ def train(
 
     Recordings of several people make decoders for somebody new, of those kinds that tell
     people apart: recentred, deep_ssvep, deep_ssvep_ensemble, source_free.
+
+    Stages that mend the signal are judged on held-out trials, with and without them; one that
+    shows no gain is by-passed, in the model and in sessions that load it, unless it says
+    [bold]keep: true[/bold] in the configuration.
 
     Example: [bold]bci train configs/imagery.yaml run1.xdf run2.xdf --out models/imagery[/bold]
 
@@ -72,7 +80,7 @@ def train(
 
         fit(
             settings, recordings, out, decoder=decoder, from_sample=from_sample,
-            people=subject or (), adapt_to=adapt_to, report=say,
+            people=subject or (), bypassed=bypass or (), adapt_to=adapt_to, report=say,
         )  # fmt: skip
 
 

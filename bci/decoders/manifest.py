@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 from pydantic import Field, ValidationError
 
 from bci import registry
-from bci.config import Settings
+from bci.config import Settings, StageSettings
 from bci.decoders.stopping import StoppingRule
 from bci.errors import ModelError
 from bci.types import FloatArray, StreamInfo
@@ -42,6 +42,34 @@ class Score(Settings):
     method: str = Field(description="for example '5-fold, grouped by trial'")
 
 
+class StageWorth(Settings):
+    """What a stage that mends was worth in calibration; see `bci.calibration.worth`.
+
+    Both chains were scored on the same held-out trials; one whose window was rejected
+    was not decided right.
+    """
+
+    stage: int = Field(ge=0, description="number in 'processing', from 0")
+    kind: str
+    n: int = Field(ge=1, description="trials")
+    n_right: int = Field(ge=0, description="right with the stage")
+    n_gained: int = Field(ge=0, description="right with the stage alone")
+    n_lost: int = Field(ge=0, description="right without it alone")
+    p: float = Field(ge=0, le=1, description="one-sided sign test of gained against lost")
+    kept: bool = Field(description="it stays in use")
+
+    @property
+    def n_right_without(self) -> int:
+        """Right without the stage."""
+        return self.n_right - self.n_gained + self.n_lost
+
+    @property
+    def shares(self) -> str:
+        """Accuracy with and without it, in words."""
+        share, other = (100 * k / self.n for k in (self.n_right, self.n_right_without))
+        return f"with it {share:.1f} %, without {other:.1f} % of {self.n} trials"
+
+
 class Manifest(Settings):
     """Everything about a model but its numbers.
 
@@ -65,6 +93,12 @@ class Manifest(Settings):
     stopping: StoppingRule | None = Field(
         default=None, description="when a trial of growing windows is decided; null: not calibrated"
     )
+    worth: tuple[StageWorth, ...] = Field(
+        default=(), description="stages that mend, as calibration judged them"
+    )
+    bypassed: tuple[int, ...] = Field(
+        default=(), description="stages of 'processing' that it was trained without, and needs so"
+    )
     # added while saving
     schema_version: Literal["bci.model/1"] = "bci.model/1"
     kind: str = ""
@@ -80,11 +114,17 @@ class Manifest(Settings):
     def content_digest(self) -> str:
         """SHA-256 of all fields but the date and the digest itself."""
         exclude = {"digest", "created"}
-        if self.stopping is None:  # models from before it existed keep their digest
-            exclude.add("stopping")
+        # models from before these existed keep their digest
+        exclude |= {name for name in ("stopping", "worth", "bypassed") if not getattr(self, name)}
         fields = self.model_dump(mode="json", exclude=exclude)
         text = json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
         return hashlib.sha256(text.encode()).hexdigest()
+
+    @property
+    def why_bypassed(self) -> dict[int, str]:
+        """Stages that it was trained without, by their number, and why."""
+        judged = {w.stage: f"calibration showed no gain ({w.shares})" for w in self.worth}
+        return {i: judged.get(i, "the model was trained without it") for i in self.bypassed}
 
     @property
     def model_id(self) -> str:
@@ -239,7 +279,7 @@ def _calibration_difference(trained: Mapping[str, Any], live: Mapping[str, Any])
 
 
 def _filled(stage: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a stage's settings, with the default of each option that they don't name.
+    """Return what a stage's settings say of the signal, with the default of each option unnamed.
 
     A model from before an option existed was trained without it, which is its default.
     """
@@ -247,8 +287,8 @@ def _filled(stage: Mapping[str, Any]) -> dict[str, Any]:
     cls = registry.find("stage", str(stage["kind"]))
     if cls is not None:
         with suppress(ValidationError):
-            return cls.model_validate(stated).model_dump(mode="json")
-    return stated
+            stated = cls.model_validate(stated).model_dump(mode="json")
+    return {key: value for key, value in stated.items() if key not in StageSettings.handling}
 
 
 def _same(one: Any, other: Any) -> bool:

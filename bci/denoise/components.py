@@ -1,242 +1,277 @@
-"""Independent components of a recording, each labelled: brain, or which artifact.
+"""What independent components are: brain, muscle, eye, heart, line, one electrode, or other.
 
-Labels are ICLabel's where mne-icalabel is installed, else rules on spectrum and topography,
-which know no heart beat.
+The seven classes are those of ICLabel. `label_components` tells them by rules that each
+state their limit, and needs no more than arrays; `iclabel` asks the trained network of
+mne-icalabel where that is installed.
 
-.. [1] Pion-Tonachini, Kreutz-Delgado, Makeig (2019). ICLabel: An automated
-   electroencephalographic independent component classifier, dataset, and website.
-   NeuroImage 198, 181. doi:10.1016/j.neuroimage.2019.05.026
-.. [2] Lee, Girolami, Sejnowski (1999). Independent component analysis using an extended
-   infomax algorithm. Neural Comput. 11, 417.
+References
+----------
+Classes: Pion-Tonachini, Kreutz-Delgado & Makeig 2019, NeuroImage 198:181-197. Slope of
+muscle spectra: Dharmaprani et al. 2016, Conf Proc IEEE Eng Med Biol Soc, 2091-2094.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.signal import butter, sosfiltfilt, welch
+from scipy.signal import butter, find_peaks, sosfiltfilt, welch
+from scipy.stats import kurtosis
 
-from bci.electrodes import in_montage
-from bci.errors import ConfigError
 from bci.types import FloatArray
 
-Labeller = Literal["auto", "iclabel", "rules"]
+Label = Literal["Brain", "Muscle", "Eye", "Heart", "LineNoise", "ChannelNoise", "Other"]
 
-#: ICLabel's seven classes by their words here.
-CLASSES = ("brain", "muscle", "eye", "heart", "line", "channel", "other")
-_ICLABEL = {
-    "brain": "brain", "muscle artifact": "muscle", "eye blink": "eye", "heart beat": "heart",
-    "line noise": "line", "channel noise": "channel", "other": "other",
-}  # fmt: skip
-#: Samples that a component's n weights each need, so that n² of them are estimated.
-SAMPLES_PER_WEIGHT = 20
+#: |correlation| with an EOG channel, both at 1-10 Hz, from which on a component is the eyes'.
+EOG_CORRELATION = 0.5
+#: |correlation| of a topography with the field of the eyes, and share of 1-5 Hz in 1-40 Hz.
+EYE_FIELD, EYE_SLOW = 0.8, 0.45
+#: Muscle: slope of log power over log frequency, 20-45 Hz, and share of that band in 3-45 Hz.
+MUSCLE_SLOPE, MUSCLE_SHARE = -0.5, 0.35
+#: Share of the power at the line's 50 or 60 Hz (±1 Hz), 1 Hz to half the rate.
+LINE_SHARE = 0.3
+#: Share of one channel in the squared topography: an electrode's own noise; no brain's any more.
+ONE_CHANNEL, BRAIN_CHANNEL = 0.8, 0.6
+#: Heart: excess kurtosis, beats a minute, spread of their intervals / mean interval.
+HEART_KURTOSIS, HEART_RATE, HEART_SPREAD = 4.0, (40.0, 130.0), 0.2
+#: Brain: slope of log power over log frequency, 3-40 Hz, below this; no rare huge excursions.
+BRAIN_SLOPE, BRAIN_KURTOSIS = -0.5, 15.0
+#: Channels from which on the form of a topography means something.
+MIN_CHANNELS = 6
+#: Places of the eyes in metres, head coordinates.
+EYES_M = ((-0.032, 0.085, -0.01), (0.032, 0.085, -0.01))
 
-# --- the rules, each about one component ------------------------------------------------------
-#: Channel noise: share of the squared weights that the strongest channel has, above.
-ONE_CHANNEL = 0.8
-#: Line noise: power within 1 Hz of 50 or 60 Hz over that 2 to 4 Hz beside it, above.
-LINE_PEAK = 6.0
-#: Eye: share of squared weights on channels in front of the F row (metres from the centre of the
-#: head), and share of the power from 1 to 40 Hz that lies below 5 Hz, above.
-FRONT_M, FRONT_SHARE, SLOW_SHARE = 0.045, 0.6, 0.6
-#: Muscle: slope of log power over log frequency, 7 to 45 Hz, above; brain: below the second.
-MUSCLE_SLOPE, BRAIN_SLOPE = -0.3, -0.6
+#: Columns of ICLabel's answer.
+_ICLABEL: tuple[Label, ...] = (
+    "Brain", "Muscle", "Eye", "Heart", "LineNoise", "ChannelNoise", "Other",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
-class Components:
-    """What an ICA found in a recording.
+class Component:
+    """What an independent component is, the evidence in words, and how probable it is.
 
-    Attributes
-    ----------
-    mixing : array, shape (n_channels, n_components)
-        Topographies.
-    unmixing : array, shape (n_components, n_channels)
-        Of average-referenced signals.
-    labels : tuple of str
-        One of `CLASSES` each.
-    proba : array, shape (n_components,)
-        The label's; 1 where rules gave it.
-    labeller : "iclabel" or "rules"
-        What labelled them.
+    Rules give no probability: 1.
     """
 
-    mixing: FloatArray = field(repr=False)
-    unmixing: FloatArray = field(repr=False)
-    labels: tuple[str, ...]
-    proba: FloatArray = field(repr=False)
-    labeller: Literal["iclabel", "rules"]
-
-    def part(self, x: FloatArray, label: str, min_proba: float = 0.0) -> FloatArray:
-        """Signals, shape (n_channels, n_times), of the components with a label alone."""
-        chosen = self.chosen(label, min_proba)
-        signals: FloatArray = self.mixing[:, chosen] @ (self.unmixing[chosen] @ x)
-        return signals
-
-    def chosen(self, label: str, min_proba: float = 0.0) -> NDArray[np.intp]:
-        """Numbers of the components with a label whose probability is at least `min_proba`."""
-        alike = np.array(self.labels) == label
-        return np.flatnonzero(alike & (self.proba >= min_proba))
+    label: Label
+    evidence: str
+    proba: float = 1.0
 
 
-def find_components(
-    x: FloatArray,
+def label_components(
+    sources: FloatArray,
+    topographies: FloatArray,
     sfreq: float,
-    ch_names: Sequence[str],
-    *,
-    labeller: Labeller = "auto",
-    n_components: int | None = None,
-    seed: int = 0,
-) -> Components:
-    """Decompose a recording by extended infomax, and label what is found.
-
-    The ICA is fitted on a copy from 1 Hz up, in which slow drifts do not take components.
+    positions: FloatArray | None = None,
+    eog: FloatArray | None = None,
+) -> tuple[Component, ...]:
+    """Tell components by rules; the first that holds counts, in the order of `Rules.checks`.
 
     Parameters
     ----------
-    x : array, shape (n_channels, n_times)
-        EEG channels, average-referenced, µV, not yet high-passed above 1 Hz.
+    sources : array, shape (n_components, n_times)
+        Time courses, any scale; some 10 s or more.
+    topographies : array, shape (n_channels, n_components)
+        What one unit of each is at the channels (columns of the mixing matrix), any scale.
     sfreq : float
-        Hz.
-    ch_names : sequence of str
-        Electrodes of the 10-05 system, of which topographies are judged.
-    labeller : "auto", "iclabel" or "rules"
-        auto: ICLabel where it is installed.
-    n_components : int, optional
-        None: as many as the recording's length allows, with 20 samples for each of their n²
-        weights, and as its rank allows.
-    seed : int
-        Of the ICA's start.
+        Hz. Low-passed below 45 Hz, muscle looks like brain and is not told from it.
+    positions : array, shape (n_channels, 3), or None
+        Metres, head coordinates, NaN where unknown; None: the form of topographies says
+        nothing of eyes.
+    eog : array, shape (n_eog, n_times), or None
+        EOG channels at the same samples, where there are any.
 
     Raises
     ------
-    ConfigError
-        Samples are not finite, the recording is too short, a channel's place is unknown, or
-        ICLabel is asked for and not installed.
+    ValueError
+        The shapes do not belong together, or there is less than a second.
     """
-    places = [in_montage(name, "standard_1005") for name in ch_names]
-    lost = [name for name, place in zip(ch_names, places, strict=True) if place is None]
-    if lost:
-        raise ConfigError(
-            f"ICA: {', '.join(lost)} is no electrode of the 10-05 system, so that topographies "
-            "cannot be judged; rename it or leave it out"
+    n_channels, n_components = topographies.shape
+    if sources.shape[0] != n_components or (eog is not None and eog.shape[1:] != sources.shape[1:]):
+        raise ValueError(
+            f"sources {sources.shape}, topographies {topographies.shape} and EOG "
+            f"{None if eog is None else eog.shape} do not belong together: (n_components, n_times)"
+            ", (n_channels, n_components) and (n_eog, n_times) are expected"
         )
-    if not np.isfinite(x).all():
-        raise ConfigError("ICA: the recording has samples that are not finite; cut them out")
-    fast = _filtered(x, sfreq)
-    most = int(np.sqrt(x.shape[1] / SAMPLES_PER_WEIGHT))
-    n = (
-        min(most, int(np.linalg.matrix_rank(np.cov(fast))))
-        if n_components is None
-        else n_components
-    )
-    if n < 2:
-        raise ConfigError(
-            f"ICA: {x.shape[1] / sfreq:.1f} s of {len(x)} channels give {n} components, and at "
-            "least 2 are needed; take a longer recording"
+    if positions is not None and positions.shape != (n_channels, 3):
+        raise ValueError(f"positions must be ({n_channels}, 3), found {positions.shape}")
+    if sources.shape[1] < sfreq:
+        raise ValueError(
+            f"components are told from a second of signal or more, found "
+            f"{sources.shape[1] / sfreq:.2g} s"
         )
-    chosen = _labeller(labeller)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of MNE and ICLabel about rates below 200 Hz
-        raw, ica = _fit(fast, sfreq, ch_names, n, seed)
-        scale = ica.pre_whitener_.ravel() * 1e6  # of each channel, from volts to microvolts
-        unmixing = ica.unmixing_matrix_ @ ica.pca_components_[:n] / scale
-        mixing = scale[:, None] * ica.get_components()
-        if chosen == "iclabel":
-            labels, proba = _iclabel(raw, ica)
-        else:
-            spots = np.array(places, np.float64)
-            labels = tuple(
-                label_by_rules(weights, course, spots, sfreq)
-                for weights, course in zip(mixing.T, unmixing @ fast, strict=True)
+    rules = Rules(sources, topographies, sfreq, positions, eog)
+    return tuple(rules.judge(k) for k in range(n_components))
+
+
+class Rules:
+    """Spectra, topographies and correlations of all components, and the rules on them."""
+
+    def __init__(
+        self,
+        sources: FloatArray,
+        topographies: FloatArray,
+        sfreq: float,
+        positions: FloatArray | None,
+        eog: FloatArray | None,
+    ) -> None:
+        self._sfreq = sfreq
+        self._sources = sources - sources.mean(axis=1, keepdims=True)
+        n_fft = min(sources.shape[1], round(2 * sfreq))
+        self._hz, self._psd = welch(self._sources, sfreq, nperseg=n_fft)
+        squared = topographies**2
+        total = np.maximum(squared.sum(axis=0), np.finfo(float).tiny)
+        self._strongest: FloatArray = squared.max(axis=0) / total
+        self._shaped = len(topographies) >= MIN_CHANNELS
+        self._eyes = self._eye_fields(topographies, positions)
+        self._eog = self._eog_correlations(eog)
+        self._kurtosis: FloatArray = kurtosis(self._sources, axis=1)
+
+    def judge(self, k: int) -> Component:
+        """Say what component `k` is."""
+        return next(self.checks(k))
+
+    def checks(self, k: int) -> Iterator[Component]:
+        """Rules that hold for component `k`, the most telling first; always ends in one."""
+        if (line := self._line(k))[1] >= LINE_SHARE:
+            yield Component("LineNoise", f"{line[1]:.0%} of its power at {line[0]:g} Hz")
+        if self._eog[k] >= EOG_CORRELATION:
+            yield Component("Eye", f"correlates {self._eog[k]:.2f} with an EOG channel")
+        slow = self._share(k, (1, 5), (1, 40))
+        if self._eyes[k] >= EYE_FIELD and slow >= EYE_SLOW:
+            yield Component(
+                "Eye",
+                f"topography correlates {self._eyes[k]:.2f} with the field of the eyes, "
+                f"{slow:.0%} of its power at 1-5 Hz",
             )
-            proba = np.ones(n)
-    return Components(mixing, unmixing, labels, proba, chosen)
-
-
-def _filtered(x: FloatArray, sfreq: float) -> FloatArray:
-    """From 1 Hz to 100 Hz, the band of ICLabel's training, as far as the rate reaches."""
-    edges, kind = ((1.0, 100.0), "bandpass") if sfreq > 220 else (1.0, "highpass")
-    filtered: FloatArray = sosfiltfilt(butter(2, edges, kind, fs=sfreq, output="sos"), x)
-    return filtered
-
-
-def _labeller(asked: Labeller) -> Literal["iclabel", "rules"]:
-    there = find_spec("mne_icalabel") is not None and find_spec("onnxruntime") is not None
-    if asked == "iclabel" and not there:
-        raise ConfigError(
-            "labels by ICLabel are asked for, but mne-icalabel is not installed; "
-            "pip install 'neuroloop[iclabel]', or take labeller 'rules'"
+        if self._shaped and self._strongest[k] >= ONE_CHANNEL:
+            yield Component("ChannelNoise", f"{self._strongest[k]:.0%} of it at one channel")
+        slope, fast = self._slope(k, 20, 45), self._share(k, (20, 45), (3, 45))
+        if slope >= MUSCLE_SLOPE and fast >= MUSCLE_SHARE:
+            yield Component(
+                "Muscle", f"spectral slope {slope:.1f} at 20-45 Hz, {fast:.0%} of its power there"
+            )
+        if rate := self._heart(k):
+            yield Component("Heart", f"regular peaks, {rate:.0f} a minute")
+        fall = self._slope(k, 3, 40)
+        spread = not self._shaped or self._strongest[k] < BRAIN_CHANNEL
+        if fall < BRAIN_SLOPE and spread and self._kurtosis[k] < BRAIN_KURTOSIS:
+            yield Component("Brain", f"spectral slope {fall:.1f}, spread over channels")
+        yield Component(
+            "Other",
+            f"spectral slope {fall:.1f}, {self._strongest[k]:.0%} of it at one channel, kurtosis "
+            f"{self._kurtosis[k]:.0f}",
         )
-    if asked == "auto":
-        return "iclabel" if there else "rules"
-    return asked
+
+    # --- evidence ----------------------------------------------------------------------------
+
+    def _band(self, low: float, high: float) -> Any:
+        return (self._hz >= low) & (self._hz <= min(high, 0.9 * self._sfreq / 2))
+
+    def _share(self, k: int, part: tuple[float, float], whole: tuple[float, float]) -> float:
+        power = self._psd[k]
+        total = float(power[self._band(*whole)].sum())
+        return float(power[self._band(*part)].sum()) / total if total > 0 else 0.0
+
+    def _slope(self, k: int, low: float, high: float) -> float:
+        """Slope of log power over log frequency; -inf where the rate leaves no such band."""
+        band = self._band(low, high) & (self._psd[k] > 0)
+        for hz in (50.0, 60.0):  # the line says nothing of the slope
+            band &= np.abs(self._hz - hz) > 2.0
+        if band.sum() < 5:
+            return -np.inf
+        return float(np.polyfit(np.log(self._hz[band]), np.log(self._psd[k][band]), 1)[0])
+
+    def _line(self, k: int) -> tuple[float, float]:
+        """Line frequency and its share of the power, the larger of 50 and 60 Hz."""
+        power = self._psd[k]
+        total = float(power[self._hz >= 1].sum())
+        shares = {
+            hz: float(power[np.abs(self._hz - hz) <= 1].sum()) / total if total > 0 else 0.0
+            for hz in (50.0, 60.0)
+        }
+        return max(shares.items(), key=lambda item: item[1])
+
+    def _eye_fields(self, topographies: FloatArray, positions: FloatArray | None) -> FloatArray:
+        """|Correlation| of each topography with both eyes' field: blinks, or looks to the side."""
+        found = np.zeros(topographies.shape[1])
+        if positions is None:
+            return found
+        known = np.isfinite(positions).all(axis=1)
+        if known.sum() < MIN_CHANNELS:
+            return found
+        left, right = (
+            1.0 / np.sum((positions[known] - np.array(eye)) ** 2, axis=1) for eye in EYES_M
+        )
+        for field in (left + right, left - right):
+            found = np.maximum(found, np.abs(_correlations(topographies[known].T, field[None])[0]))
+        return found
+
+    def _eog_correlations(self, eog: FloatArray | None) -> FloatArray:
+        if eog is None or len(eog) == 0:
+            return np.zeros(len(self._sources))
+        sos = butter(2, (1.0, min(10.0, 0.45 * self._sfreq)), "bandpass", fs=self._sfreq,
+                     output="sos")  # fmt: skip
+        slow = [sosfiltfilt(sos, x - x.mean(axis=1, keepdims=True)) for x in (self._sources, eog)]
+        found: FloatArray = np.abs(_correlations(*slow)).max(axis=0)
+        return found
+
+    def _heart(self, k: int) -> float:
+        """Beats a minute, or 0 where there is no regular beat."""
+        if self._kurtosis[k] < HEART_KURTOSIS:
+            return 0.0
+        x = np.abs(self._sources[k])
+        peaks, _ = find_peaks(
+            x, height=3.0 * float(x.std()), distance=max(1, round(60 / 150 * self._sfreq))
+        )
+        if len(peaks) < 5:
+            return 0.0
+        interval = np.diff(peaks) / self._sfreq
+        rate = 60.0 / float(interval.mean())
+        regular = float(interval.std() / interval.mean()) <= HEART_SPREAD
+        return rate if regular and HEART_RATE[0] <= rate <= HEART_RATE[1] else 0.0
 
 
-def _fit(x: FloatArray, sfreq: float, ch_names: Sequence[str], n: int, seed: int):  # type: ignore[no-untyped-def]
-    """MNE's objects: the recording, volts, and its ICA."""
-    import mne  # a second to import
-
-    info = mne.create_info([f"{k}" for k in range(len(x))], sfreq, "eeg", verbose="error")
-    places = {f"{k}": in_montage(name, "standard_1005") for k, name in enumerate(ch_names)}
-    raw = mne.io.RawArray(x * 1e-6, info, verbose="error")
-    raw.set_montage(mne.channels.make_dig_montage(places, coord_frame="head"), verbose="error")
-    raw.set_eeg_reference("average", verbose="error")
-    ica = mne.preprocessing.ICA(
-        n, method="infomax", fit_params={"extended": True}, random_state=seed, verbose="error"
-    )
-    return raw, ica.fit(raw, verbose="error")
+def _correlations(x: FloatArray, y: FloatArray) -> FloatArray:
+    """Correlation of each row of `y` with each of `x`, shape (n_y, n_x); 0 for constants."""
+    x, y = (a - a.mean(axis=1, keepdims=True) for a in (x, y))
+    norms = np.outer(np.linalg.norm(y, axis=1), np.linalg.norm(x, axis=1))
+    result: FloatArray = np.divide(y @ x.T, norms, out=np.zeros_like(norms), where=norms > 0)
+    return result
 
 
-def _iclabel(raw: object, ica: object) -> tuple[tuple[str, ...], FloatArray]:
-    from mne_icalabel import label_components
-
-    found = label_components(raw, ica, method="iclabel")
-    labels = tuple(_ICLABEL[label] for label in found["labels"])
-    return labels, np.asarray(found["y_pred_proba"], np.float64)
+# --- ICLabel ---------------------------------------------------------------------------------
 
 
-def label_by_rules(
-    weights: FloatArray, course: FloatArray, places: FloatArray, sfreq: float
-) -> str:
-    """Label a component by its topography and spectrum.
+def has_iclabel() -> bool:
+    """Whether mne-icalabel is installed, with ONNX Runtime to run its network."""
+    return all(find_spec(name) is not None for name in ("mne_icalabel", "onnxruntime"))
+
+
+def iclabel(raw: Any, ica: Any) -> tuple[Component, ...]:
+    """Ask ICLabel's network.
 
     Parameters
     ----------
-    weights : array, shape (n_channels,)
-    course : array, shape (n_times,)
-        From 1 Hz up.
-    places : array, shape (n_channels, 3)
-        Of the channels, metres, MNE head coordinates (the second axis points to the front).
-    sfreq : float
-        Hz.
+    raw : mne.io.BaseRaw
+        EEG channels with positions, average reference, 1-100 Hz as far as the rate allows.
+    ica : mne.preprocessing.ICA
+        Fitted to it.
     """
-    share = weights**2 / np.sum(weights**2)
-    if share.max() > ONE_CHANNEL:
-        return "channel"
-    f, power = welch(course, sfreq, nperseg=min(len(course), int(2 * sfreq)))
-    if any(_peak(f, power, hz) > LINE_PEAK for hz in (50.0, 60.0)):
-        return "line"
-    total = power[(f >= 1) & (f <= 40)].sum()
-    slow = power[(f >= 1) & (f < 5)].sum() / total
-    if share[places[:, 1] > FRONT_M].sum() > FRONT_SHARE and slow > SLOW_SHARE:
-        return "eye"
-    band = (f >= 7) & (f <= 45)
-    slope = np.polyfit(np.log(f[band]), np.log(power[band]), 1)[0]
-    if slope > MUSCLE_SLOPE:
-        return "muscle"
-    return "brain" if slope < BRAIN_SLOPE else "other"
+    with warnings.catch_warnings():
+        # it wants the filter's settings of its training, which a lower rate cannot have
+        warnings.simplefilter("ignore")
+        from mne import use_log_level
+        from mne_icalabel.iclabel import iclabel_label_components
 
-
-def _peak(f: FloatArray, power: FloatArray, hz: float) -> float:
-    """Power at a frequency over that beside it; 0 where the rate does not reach it."""
-    if f[-1] < hz + 4:
-        return 0.0
-    off = np.abs(f - hz)
-    return float(power[off <= 1].mean() / power[(off >= 2) & (off <= 4)].mean())
+        with use_log_level("ERROR"):
+            proba: FloatArray = iclabel_label_components(raw, ica, inplace=False, backend="onnx")
+    return tuple(
+        Component(_ICLABEL[int(p.argmax())], f"ICLabel: {p.max():.0%}", float(p.max()))
+        for p in proba
+    )

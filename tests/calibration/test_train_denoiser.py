@@ -224,7 +224,7 @@ def test_the_command_trains(config, tmp_path, monkeypatch, capsys):
         (["--kind", "denoiser", "x.yaml", "--subject", "a"], "--subject does not go with"),
         (["--kind", "denoiser", "x.yaml"], "x.yaml: cannot be read"),
         (["x.yaml", "--resume"], "--resume does not go with --kind decoder"),
-        (["x.yaml"], "trained on labelled recordings; name one FILE or more"),
+        (["x.yaml"], "--kind decoder is trained on recordings; name one FILE or more"),
     ],
 )
 def test_arguments_that_do_not_go_together(arguments, told, tmp_path, monkeypatch, capsys):

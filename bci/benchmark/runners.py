@@ -13,7 +13,8 @@ from typing import Any, Protocol, TypeVar
 
 from joblib import Parallel, cpu_count, delayed, parallel_config
 
-from bci.errors import BciError, MissingDependency
+from bci.errors import BciError
+from bci.extras import optional
 
 T = TypeVar("T")
 
@@ -103,15 +104,9 @@ class Dask:
     """
 
     def __init__(self, address: str) -> None:
+        distributed = optional("distributed", f"scheduler '{address}'", "benchmark")
         try:
-            from distributed import Client
-        except ImportError as error:
-            raise MissingDependency(
-                f"scheduler '{address}' needs the package 'distributed'; install it with: "
-                "pip install 'neuroloop[benchmark]'"
-            ) from error
-        try:
-            self.client = Client(address, timeout=CONNECT_S)
+            self.client = distributed.Client(address, timeout=CONNECT_S)
         except (OSError, ValueError) as error:
             raise BciError(
                 f"no Dask scheduler answers at '{address}': start one with 'dask scheduler', or "

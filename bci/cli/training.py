@@ -1,49 +1,82 @@
-"""Commands that make decoders and flicker: train, ladder, plan."""
+"""Commands that make decoders, denoisers and flicker: train, ladder, plan."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from bci.cli.app import ConfigFile, Overrides, RecordingFile, app, busy, load, say
+from bci.errors import ConfigError
 
 if TYPE_CHECKING:
     from bci.paradigms.frequencies import Flicker
 
 
+class Kind(StrEnum):
+    """What `train` trains."""
+
+    DECODER = "decoder"
+    DENOISER = "denoiser"
+
+
 @app.command()
 def train(
-    config: ConfigFile,
-    recordings: Annotated[list[Path], typer.Argument(help="Labelled recordings.", metavar="FILE")],
+    config: Annotated[
+        Path, typer.Argument(help="The session's YAML, or that of a denoiser.", metavar="CONFIG")
+    ],
+    recordings: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Labelled recordings (decoder).", metavar="FILE", show_default=False),
+    ] = None,
+    *,
     out: Annotated[Path, typer.Option(help="Folder of the model to write; must not exist.")],
+    kind: Annotated[Kind, typer.Option(help="What to train.")] = Kind.DECODER,
     decoder: Annotated[
-        str | None, typer.Option(help="Kind to train; else the configuration's.")
+        str | None, typer.Option(help="Decoder: kind to train; else the configuration's.")
     ] = None,
     from_sample: Annotated[
-        int, typer.Option(min=0, help="Leave out markers before this sample.")
+        int, typer.Option(min=0, help="Decoder: leave out markers before this sample.")
     ] = 0,
     subject: Annotated[
         list[str] | None,
         typer.Option(
-            help="Whose a recording is: once for each, in their order; else from file names."
+            help="Decoder: whose a recording is, once for each, in their order; else from file "
+            "names."
         ),
     ] = None,
     adapt_to: Annotated[
         Path | None,
-        typer.Option(help="A recording of somebody new, for a decoder that adapts without labels."),
+        typer.Option(help="Decoder: a recording of somebody new, where it adapts without labels."),
     ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Denoiser: go on with a training that was stopped.")
+    ] = False,
     overrides: Overrides = None,
 ) -> None:
-    """Train the configuration's decoder on labelled recordings; writes a model.
+    """Train a decoder on labelled recordings, or a denoiser; writes a model.
 
     Recordings of several people make decoders for somebody new, of those kinds that tell
     people apart: recentred, deep_ssvep, deep_ssvep_ensemble, source_free.
 
     Example: [bold]bci train configs/imagery.yaml run1.xdf run2.xdf --out models/imagery[/bold]
+
+    Example: [bold]bci train --kind denoiser configs/denoiser/eog.yaml --out models/eog[/bold]
     """
+    decoders_own = {
+        "FILE": recordings, "--decoder": decoder, "--from-sample": from_sample,
+        "--subject": subject, "--adapt-to": adapt_to,
+    }  # fmt: skip
+    if kind is Kind.DENOISER:
+        _refuse(kind, decoders_own)
+        _train_denoiser(config, out, overrides, resume)
+        return
+    _refuse(kind, {"--resume": resume})
+    if not recordings:
+        raise ConfigError("a decoder is trained on labelled recordings; name one FILE or more")
     settings = load(config, overrides)
     with busy("training"):
         from bci.calibration.training import train as fit
@@ -52,6 +85,20 @@ def train(
             settings, recordings, out, decoder=decoder, from_sample=from_sample,
             people=subject or (), adapt_to=adapt_to, report=say,
         )  # fmt: skip
+
+
+def _train_denoiser(config: Path, out: Path, overrides: list[str] | None, resume: bool) -> None:
+    with busy("training"):
+        from bci.calibration.denoising import train as fit
+
+        fit(config, out, overrides=overrides, resume=resume, report=say)
+
+
+def _refuse(kind: Kind, options: Mapping[str, Any]) -> None:
+    """Raise ConfigError where something is given that is meant for another kind."""
+    given = [name for name, value in options.items() if value]
+    if given:
+        raise ConfigError(f"{given[0]} does not go with --kind {kind}; leave it out")
 
 
 @app.command()

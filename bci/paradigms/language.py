@@ -29,7 +29,8 @@ from typing import Any
 
 import numpy as np
 
-from bci.errors import ConfigError, MissingDependency
+from bci.errors import ConfigError
+from bci.extras import optional
 from bci.paradigms.keyboard import WORD_MARKS, fragment
 
 #: Words that are known, the most frequent ones.
@@ -258,10 +259,4 @@ def installed() -> bool:
 
 
 def _wordfreq() -> Any:
-    try:
-        import wordfreq
-    except ImportError as error:
-        raise MissingDependency(
-            "words need the package 'wordfreq': pip install 'neuroloop[language]'"
-        ) from error
-    return wordfreq
+    return optional("wordfreq", "word completion", "language")

@@ -176,7 +176,7 @@ def test_the_network_says_how_many_weights_it_has():
 def test_without_umap_it_is_said_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "umap", None)
     X, y = moved(12)
-    with pytest.raises(MissingDependency, match=r"pip install 'neuroloop\[umap\]', or choose"):
+    with pytest.raises(MissingDependency, match=r"place of 'pca'.*pip install 'neuroloop\[umap\]'"):
         HighGammaKNN(SFREQ, "umap").fit(X, y)
 
 

@@ -10,7 +10,6 @@ exactly what its own evaluations see. Needs the extra ``moabb``.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from importlib import import_module
 from importlib.metadata import version
 from typing import Any, Literal, cast, get_args
 
@@ -20,7 +19,8 @@ from pydantic import Field
 from bci.benchmark.data import ContinuousSession, Epochs, ParadigmName
 from bci.benchmark.datasets.recorded import chosen
 from bci.benchmark.datasets.settings import DatasetSettings
-from bci.errors import BciError, ConfigError, MissingDependency, SourceError
+from bci.errors import BciError, ConfigError, SourceError
+from bci.extras import optional
 from bci.sources.files import first_line
 
 
@@ -45,16 +45,10 @@ class MoabbSettings(DatasetSettings):
         ConfigError
             It has no such data set or paradigm, or refuses the arguments.
         """
-        try:
-            datasets, fake, paradigms = (
-                import_module(f"moabb.{name}")
-                for name in ("datasets", "datasets.fake", "paradigms")
-            )
-        except ImportError as error:
-            raise MissingDependency(
-                f"data set kind 'moabb' needs the package moabb ({first_line(error)}); "
-                "install it with: pip install 'neuroloop[moabb]'"
-            ) from error
+        datasets, fake, paradigms = (
+            optional(f"moabb.{name}", "data set kind 'moabb'", "moabb")
+            for name in ("datasets", "datasets.fake", "paradigms")
+        )
         dataset = _make((datasets, fake), "data set", self.dataset, self.dataset_params)
         paradigm = _make((paradigms,), "paradigm", self.paradigm, self.paradigm_params)
         return Moabb(self, dataset, paradigm)

@@ -12,7 +12,7 @@ from contextvars import ContextVar
 
 import numpy as np
 
-from bci.errors import MissingDependency
+from bci.extras import require_torch
 from bci.types import FloatArray
 
 _device: ContextVar[str] = ContextVar("device", default="cpu")
@@ -56,11 +56,8 @@ def eigh(matrices: FloatArray) -> tuple[FloatArray, FloatArray]:
 
 
 def _check(device: str) -> None:
-    try:
-        import torch
-    except ImportError as error:
-        raise MissingDependency(
-            f"device '{device}' takes torch, which is not installed: pip install 'neuroloop[deep]'"
-        ) from error
+    require_torch(f"device '{device}'")
+    import torch
+
     if torch.device(device).type == "cuda" and not torch.cuda.is_available():
         raise ValueError(f"device '{device}' is asked for, torch finds none; 'cpu' is always there")

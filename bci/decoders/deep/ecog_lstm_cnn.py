@@ -20,7 +20,7 @@ from bci.decoders.deep.training import occurrences
 from bci.decoders.ecog.broadband import HighGammaPower, log_means
 from bci.decoders.ecog.classifier import FeatureClassifier
 from bci.decoders.temperature import fit_inverse_temperature
-from bci.errors import MissingDependency
+from bci.extras import require_torch
 from bci.types import FloatArray, StreamInfo
 
 if TYPE_CHECKING:
@@ -94,9 +94,10 @@ class ECoGLSTMCNN(FeatureClassifier):
         self.device = device
 
     def _learn(self, windows: FloatArray, codes: NDArray[np.intp]) -> dict[str, FloatArray]:
-        _require_torch()
-        from models.classifier_training import ClassifierTraining, Recipe, scores, weights_of
+        require_torch("the network for ECoG")
+        from models.classifier_training import ClassifierTraining, Recipe, scores
         from models.devices import seeded
+        from models.network_training import weights_of
 
         counts = np.bincount(codes)
         if counts.min() < 2:
@@ -157,8 +158,9 @@ class ECoGLSTMCNN(FeatureClassifier):
         return log_means(power, max(1, int(windows.shape[2] / self.sfreq * POWER_SFREQ)))
 
     def _log_proba(self, windows: FloatArray) -> FloatArray:
-        _require_torch()
-        from models.classifier_training import load_weights, scores
+        require_torch("the network for ECoG")
+        from models.classifier_training import scores
+        from models.network_training import load_weights
 
         learned = self.learned_
         power = self._log_power(windows, learned["baseline"])
@@ -186,16 +188,6 @@ class ECoGLSTMCNN(FeatureClassifier):
 def _standard(power: FloatArray, learned: dict[str, FloatArray]) -> NDArray[np.float32]:
     scores: FloatArray = (power - learned["mean"][:, None]) / learned["scale"][:, None]
     return scores.astype(np.float32)
-
-
-def _require_torch() -> None:
-    try:
-        import torch  # noqa: F401
-    except ImportError as error:
-        raise MissingDependency(
-            "the network for ECoG needs torch, which is not installed or cannot be loaded "
-            f"({error}); install it with: pip install 'neuroloop[deep]'"
-        ) from error
 
 
 class ECoGLSTMCNNSettings(DecoderSettings):

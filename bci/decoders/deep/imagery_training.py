@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bci.decoders.deep.checkpoint import Checkpoint, array_hash
-from bci.decoders.deep.training import Oversight, ProgressLog, require_torch
-from bci.errors import MissingDependency, TrainingStopped
+from bci.decoders.deep.training import Oversight, ProgressLog
+from bci.errors import TrainingStopped
+from bci.extras import optional, require_torch
 from bci.types import FloatArray
 
 if TYPE_CHECKING:
@@ -150,14 +151,7 @@ def make_network(shape: Shape, seed: int) -> nn.Module:
 
 
 def _braindecode_class(name: str) -> Any:
-    try:
-        import braindecode.models as there
-    except (ImportError, OSError) as error:  # OSError: a compiled library of it does not load
-        raise MissingDependency(
-            f"network '{name}' needs the package 'braindecode', which is not installed or cannot "
-            f"be loaded ({' '.join(str(error).split())}); install it with: pip install "
-            "'neuroloop[braindecode]'"
-        ) from error
+    there = optional("braindecode.models", f"network '{name}'", "braindecode")
     from torch import nn
 
     wanted = name.removeprefix(BRAINDECODE)
@@ -191,7 +185,8 @@ def train(
         A checkpoint is damaged, belongs to something else or cannot be written.
     """
     from models.augmentation import Augmentation
-    from models.classifier_training import ClassifierTraining, Recipe, weights_of
+    from models.classifier_training import ClassifierTraining, Recipe
+    from models.network_training import weights_of
 
     watch = oversight or Oversight()
     recipe = Recipe(
@@ -252,7 +247,8 @@ def scorer(
     """
     import torch
 
-    from models.classifier_training import load_weights, scores
+    from models.classifier_training import scores
+    from models.network_training import load_weights
 
     network = network.to("cpu")
     load_weights(network, weights)

@@ -21,7 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bci.decoders.deep.checkpoint import Checkpoint, array_hash
-from bci.errors import MissingDependency, TrainingStopped
+from bci.errors import TrainingStopped
+from bci.extras import require_torch
 
 if TYPE_CHECKING:
     from models.training import Schedule
@@ -292,14 +293,3 @@ def occurrences(codes: Rows) -> Rows:
 def one_hot(codes: Rows, n_classes: int) -> NDArray[np.float32]:
     """Targets of cross-entropy, shape (n_trials, n_classes)."""
     return np.eye(n_classes, dtype=np.float32)[codes]
-
-
-def require_torch() -> None:
-    """Raise MissingDependency where torch is not installed or cannot be loaded."""
-    try:
-        import torch  # noqa: F401
-    except ImportError as error:
-        raise MissingDependency(
-            "deep networks need torch, which is not installed or cannot be loaded "
-            f"({error}); install it with: pip install 'neuroloop[deep]'"
-        ) from error

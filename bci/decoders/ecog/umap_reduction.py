@@ -13,7 +13,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from bci.errors import MissingDependency
+from bci.extras import optional
 from bci.types import FloatArray
 
 #: umap-learn's own default.
@@ -66,14 +66,8 @@ class UmapReduction:
 
 def _umap(features: FloatArray, n_components: int, random_state: int | None, **more: Any) -> Any:
     with _quiet():
-        try:
-            from umap import UMAP
-        except ModuleNotFoundError as error:
-            raise MissingDependency(
-                "reduction 'umap' needs the package 'umap-learn', which is not installed; install "
-                "it with: pip install 'neuroloop[umap]', or choose reduction 'pca'"
-            ) from error
-        return UMAP(
+        umap = optional("umap", "reduction 'umap' (in place of 'pca')", "umap")
+        return umap.UMAP(
             n_neighbors=min(N_NEIGHBORS, len(features) - 1), n_components=n_components,
             init="random", random_state=random_state, transform_seed=random_state or 0,
             n_jobs=1, **more,

@@ -37,6 +37,7 @@ BUILT_IN: dict[Family, dict[str, str]] = {
         "bad_channels": "bci.dsp.bad_channels:BadChannels",
         "amplitude": "bci.dsp.amplitude:AmplitudeGate",
         "broadband_power": "bci.dsp.broadband:BroadbandPower",
+        "denoiser": "bci.dsp.artifacts.denoiser:DenoiserSettings",
     },
     "decoder": {
         "cca": "bci.decoders.ssvep.cca:CCASettings",

@@ -91,9 +91,13 @@ class Pairs:
                 f"pairs to be joined have {len(kinds)} different channels, rates or lengths; "
                 "make all of them alike"
             )
-        columns = ("noisy", "clean", "artifact", "source")
-        joined = [np.concatenate([getattr(part, name) for part in parts]) for name in columns]
-        return cls(*joined, parts[0].ch_names, parts[0].sfreq)
+        return cls(
+            np.concatenate([part.noisy for part in parts]),
+            np.concatenate([part.clean for part in parts]),
+            np.concatenate([part.artifact for part in parts]),
+            np.concatenate([part.source for part in parts]),
+            parts[0].ch_names, parts[0].sfreq,
+        )  # fmt: skip
 
     def varied(self, rng: np.random.Generator) -> Pairs:
         """As many pairs to learn from, drawn anew: artifacts on other windows, of other strength.

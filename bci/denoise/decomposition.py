@@ -24,6 +24,7 @@ from scipy.signal import butter, sosfiltfilt, welch
 
 from bci.electrodes import in_montage
 from bci.errors import ConfigError
+from bci.extras import optional
 from bci.types import FloatArray
 
 Labeller = Literal["auto", "iclabel", "rules"]
@@ -117,7 +118,8 @@ def find_components(
     Raises
     ------
     ConfigError
-        Samples are not finite, the recording is too short, a channel's place is unknown, or
+        Samples are not finite, the recording is too short, or a channel's place is unknown.
+    MissingDependency
         ICLabel is asked for and not installed.
     """
     places = [in_montage(name, "standard_1005") for name in ch_names]
@@ -168,12 +170,10 @@ def _filtered(x: FloatArray, sfreq: float) -> FloatArray:
 
 
 def _labeller(asked: Labeller) -> Literal["iclabel", "rules"]:
-    there = find_spec("mne_icalabel") is not None and find_spec("onnxruntime") is not None
-    if asked == "iclabel" and not there:
-        raise ConfigError(
-            "labels by ICLabel are asked for, but mne-icalabel is not installed; "
-            "pip install 'neuroloop[iclabel]', or take labeller 'rules'"
-        )
+    there = all(find_spec(name) is not None for name in ("mne_icalabel", "onnxruntime"))
+    if asked == "iclabel":
+        for name in ("mne_icalabel", "onnxruntime"):
+            optional(name, "labeller 'iclabel'", "iclabel")
     if asked == "auto":
         return "iclabel" if there else "rules"
     return asked

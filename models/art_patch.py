@@ -95,5 +95,5 @@ class ARTPatch(nn.Module):
             h = layer(h, mask)
             mask = self._later
         artifact = self.artifact(self.norm(h)).transpose(1, 2)  #                (B, C·P, N/P)
-        found = artifact.reshape(len(x), x.shape[1], n_patch, -1).transpose(2, 3).flatten(2)
-        return x - found
+        found: Tensor = artifact.reshape(len(x), x.shape[1], n_patch, -1)
+        return x - found.transpose(2, 3).flatten(2)

@@ -53,10 +53,14 @@ _ICLABEL: tuple[Label, ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Component:
-    """What an independent component is, and the evidence in words."""
+    """What an independent component is, the evidence in words, and how probable it is.
+
+    Rules give no probability: 1.
+    """
 
     label: Label
     evidence: str
+    proba: float = 1.0
 
 
 def label_components(
@@ -265,4 +269,7 @@ def iclabel(raw: Any, ica: Any) -> tuple[Component, ...]:
         from mne_icalabel.iclabel import iclabel_label_components
 
         proba: FloatArray = iclabel_label_components(raw, ica, inplace=False, backend="onnx")
-    return tuple(Component(_ICLABEL[int(p.argmax())], f"ICLabel: {p.max():.0%}") for p in proba)
+    return tuple(
+        Component(_ICLABEL[int(p.argmax())], f"ICLabel: {p.max():.0%}", float(p.max()))
+        for p in proba
+    )

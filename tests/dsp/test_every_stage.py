@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from tiny_denoiser import tiny
 
 from bci import registry
 from bci.dsp import Stage

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -57,12 +57,16 @@ def build(name: str, n_channels: int, n_times: int, **settings: Any) -> nn.Modul
     if name not in NETWORKS:
         raise ValueError(f"there is no network '{name}'; known are {', '.join(NETWORKS)}")
     network, config = NETWORKS[name]
+    known = [field.name for field in fields(config)][2:]  # after the shape
+    if unknown := sorted(settings.keys() - set(known)):
+        raise ValueError(
+            f"network '{name}' has no setting '{unknown[0]}'; it has {', '.join(known)}"
+        )
     given = {k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}
     try:
         made: nn.Module = network(config(n_channels, n_times, **given))
     except TypeError as error:
-        known = ", ".join(list(config.__dataclass_fields__)[2:])
-        raise ValueError(f"network '{name}' has no such settings ({error}); it has {known}"
+        raise ValueError(f"network '{name}' cannot take its settings {settings}: {error}"
                          ) from error  # fmt: skip
     return made
 
@@ -85,14 +89,21 @@ class Denoiser(nn.Module):
 
     def forward(self, noisy: Tensor) -> Tensor:
         """Clean windows, µV, from noisy ones, (B, n_channels, n_times), µV."""
-        mean, spread = self.moments(noisy)
-        cleaned: Tensor = self.network((noisy - mean) / spread) * spread + mean
+        mean, spread = self._moments(noisy)
+        cleaned: Tensor = self.network((noisy - mean) / _divisor(spread)) * spread + mean
         return cleaned
 
-    def moments(self, windows: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and standard deviation, which is 1 where there is none."""
+    def unit(self, windows: Tensor) -> Tensor:
+        """What errors in windows are measured in: their standard deviation, or 1 of flat ones."""
+        return _divisor(self._moments(windows)[1])
+
+    def _moments(self, windows: Tensor) -> tuple[Tensor, Tensor]:
         spread, mean = torch.std_mean(windows, dim=self._over, keepdim=True, correction=0)
-        return mean, torch.where(spread > 0.0, spread, torch.ones_like(spread))
+        return mean, spread
+
+
+def _divisor(spread: Tensor) -> Tensor:
+    return torch.where(spread > 0.0, spread, torch.ones_like(spread))
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +258,7 @@ class DenoiserTraining(NetworkTraining):
         return recipe.learning_rate
 
     def _loss(self, cleaned: Tensor, noisy: Tensor, clean: Tensor) -> Tensor:
-        unit = self.denoiser.moments(noisy if self.recipe.unit == "noisy" else clean)[1]
+        unit = self.denoiser.unit(noisy if self.recipe.unit == "noisy" else clean)
         loss = ((cleaned - clean) / unit).square().mean()
         if self.recipe.spectral:
             found, asked = (torch.fft.rfft(x / unit, norm="ortho").abs() for x in (cleaned, clean))

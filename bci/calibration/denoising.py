@@ -7,6 +7,12 @@
     recipe: {n_epochs: 60, learning_rate: 1.0e-3, decay: cosine}
     seed: 0
 
+    network: {name: art}
+    data:
+      kind: pairs
+      train: {recordings: [run1.xdf, run2.xdf], simulated: [1, 2, 3]}
+      validation: {recordings: [run3.xdf], simulated: [4]}
+
 Torch and `models` are imported when a denoiser is trained, not before.
 """
 
@@ -20,12 +26,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from bci.calibration.denoising_data import BankData, Material
+from bci.calibration.denoising_data import BankData, Material, PairsData
 from bci.config import Settings, explain, load_as
 from bci.decoders.deep.checkpoint import Checkpoint, array_hash
-from bci.decoders.deep.training import require_torch
 from bci.denoise.artifact import DenoiserManifest, save
 from bci.errors import ConfigError, ModelError, TrainingStopped
+from bci.extras import require_torch
 
 if TYPE_CHECKING:
     from models.denoising import DenoiserTraining, Recipe
@@ -38,7 +44,7 @@ class DenoiserTrainingSettings(Settings):
     """What is trained, on what, and how."""
 
     network: dict[str, Any] = Field(description="name of the network, and its settings")
-    data: BankData
+    data: BankData | PairsData = Field(discriminator="kind")
     recipe: dict[str, Any] = Field(
         {}, description="epochs, learning rate and so on, see `models.denoising.Recipe`"
     )
@@ -92,14 +98,19 @@ def train(
         torch is not installed.
     """
     settings = load_as(DenoiserTrainingSettings, config, overrides or ())
-    require_torch()
+    require_torch("a denoiser")
     if out.exists():  # now, not after the work
         raise ModelError(f"'{out}' exists already; choose another name for the denoiser")
     recipe = _recipe(settings, config)
     material = settings.data.material(settings.batch_size, settings.seed, report)
     manifest = _manifest(settings, material)
     checkpoint = _checkpoint(settings, material, out, resume)
-    training = _fit(settings, manifest, material, recipe, checkpoint, should_stop, report)
+    try:
+        training = _fit(settings, manifest, material, recipe, checkpoint, should_stop, report)
+    except KeyboardInterrupt:
+        if checkpoint.path.exists():
+            report(f"stopped; go on with --resume, from {checkpoint.path}")
+        raise
     scores = _scores(training, material)
     saved = save(out, training.denoiser, manifest.model_copy(update={"scores": scores}))
     checkpoint.path.unlink(missing_ok=True)

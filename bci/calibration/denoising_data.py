@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
@@ -13,7 +15,12 @@ from pydantic import Field, model_validator
 
 from bci.config import Settings
 from bci.denoise.bank import Bank, pairs
-from bci.denoise.batches import BankBatches
+from bci.denoise.batches import BankBatches, PairBatches
+from bci.denoise.components import Labeller
+from bci.denoise.pairs import Pairs, recording_pairs, simulated_pairs
+from bci.errors import ConfigError
+from bci.sources.files import Recording, load_recording
+from bci.types import FloatArray
 
 Windows = NDArray[np.float32]
 Batches = Callable[[np.random.Generator], Iterator[tuple[Windows, Windows]]]
@@ -92,19 +99,109 @@ class BankData(Settings):
             kind: tuple(sorted({s for b in both for s in b.artifacts[kind][1].tolist()}))
             for kind in self.artifacts
         }
-        counted = ", ".join(
-            f"{len(a)} {name}"
-            for name, a in [
-                ("clean", train.clean), *((k, train.artifact(k)) for k in self.artifacts)
-            ]
-        )  # fmt: skip
+        held = [part for kind in self.artifacts for part in train.artifacts[kind]]
+        counted = ", ".join(f"{len(train.artifact(kind))} {kind}" for kind in self.artifacts)
         return Material(
             batches=BankBatches(train, self.artifacts, self.snr_db, batch_size),
             validation=(noisy, clean),
-            hashed=(train.clean, *(train.artifact(k) for k in self.artifacts), noisy, clean),
+            hashed=(train.clean, train.clean_sources, *held, noisy, clean),
             sfreq=bank.sfreq,
             ch_names=(),
             artifacts=self.artifacts,
             sources=sources,
-            described=f"epochs to learn from: {counted}",
+            described=f"epochs to learn from: {len(train.clean)} clean, {counted}",
         )
+
+
+class PairSources(Settings):
+    """Whom pairs are made from."""
+
+    recordings: tuple[Path, ...] = Field((), description="files, each with electrodes' names")
+    simulated: tuple[int, ...] = Field(
+        (), description="seeds of simulated subjects, whose artifacts are known exactly"
+    )
+
+    @model_validator(mode="after")
+    def _somebody(self) -> PairSources:
+        if not self.recordings and not self.simulated:
+            raise ValueError("needs 'recordings' or 'simulated' subjects")
+        return self
+
+
+class PairsData(Settings):
+    """Multichannel pairs: of recordings, by ICA, and of simulated subjects."""
+
+    kind: Literal["pairs"]
+    train: PairSources
+    validation: PairSources = Field(description="others; training stops by them")
+    n_times: int = Field(1024, ge=64, le=100_000, description="samples of a window, at 256 Hz")
+    simulated_s: float = Field(
+        300.0, gt=0, le=36_000, description="length of each simulated recording, seconds"
+    )
+    labeller: Labeller = Field(
+        "auto", description="who says what a component is: ICLabel where it is installed, or rules"
+    )
+
+    @model_validator(mode="after")
+    def _apart(self) -> PairsData:
+        one, other = (
+            {*(path.resolve() for path in part.recordings), *part.simulated}
+            for part in (self.train, self.validation)
+        )
+        if both := one & other:
+            raise ValueError(
+                f"'{min(both, key=str)}' is in 'train' and in 'validation'; leave it out of one"
+            )
+        return self
+
+    def material(self, batch_size: int, seed: int, report: Callable[[str], None]) -> Material:
+        """Make the pairs, those of one recording after the other."""
+        train, validation = (
+            self._pairs(part, seed, report) for part in (self.train, self.validation)
+        )
+        if not len(train) or not len(validation):
+            raise ConfigError(
+                "no pair of a window with an artifact and the same without was found in the "
+                f"{'validation' if len(train) else 'training'} recordings; take others"
+            )
+        return Material(
+            batches=PairBatches(train, batch_size),
+            validation=(validation.noisy, validation.clean),
+            hashed=(train.noisy, train.clean, validation.noisy, validation.clean),
+            sfreq=train.sfreq,
+            ch_names=train.ch_names,
+            artifacts=tuple(np.unique(train.artifact).tolist()),
+            sources={"pairs": tuple(np.unique([*train.source, *validation.source]).tolist())},
+            described=f"{len(train)} pairs to learn from",
+        )
+
+    def _pairs(self, part: PairSources, seed: int, report: Callable[[str], None]) -> Pairs:
+        made = []
+        for path in part.recordings:
+            recording = load_recording(path)
+            eeg = [i for i, kind in enumerate(recording.info.ch_types) if kind == "eeg"]
+            pairs = recording_pairs(
+                _unbroken(recording)[:, eeg].T, recording.info.sfreq,
+                [recording.info.ch_names[i] for i in eeg], path.name,
+                n_times=self.n_times, labeller=self.labeller, seed=seed,
+            )  # fmt: skip
+            report(f"{path}: {_counted(pairs)}")
+            made.append(pairs)
+        for subject in part.simulated:
+            pairs = simulated_pairs(subject, self.simulated_s, n_times=self.n_times)
+            report(f"simulated subject {subject}: {_counted(pairs)}")
+            made.append(pairs)
+        return Pairs.join(made)
+
+
+def _unbroken(recording: Recording) -> FloatArray:
+    """The longest stretch of a recording without a break."""
+    edges = [0, *(index for index, _ in recording.breaks), len(recording.data)]
+    start, stop = max(pairwise(edges), key=lambda edge: edge[1] - edge[0])
+    return recording.data[start:stop].astype(np.float64)
+
+
+def _counted(pairs: Pairs) -> str:
+    counts = Counter(pairs.artifact.tolist())
+    told = ", ".join(f"{n} {artifact}" for artifact, n in sorted(counts.items()))
+    return f"{len(pairs)} pairs ({told})" if told else "no pair, for want of artifacts or of brain"

@@ -27,7 +27,8 @@ from safetensors import numpy as safetensors
 
 import bci
 from bci.config import Settings
-from bci.errors import MissingDependency, ModelError
+from bci.errors import ModelError
+from bci.extras import require_torch
 from bci.model_files import content_digest, read_file, write_folder
 
 if TYPE_CHECKING:
@@ -232,13 +233,9 @@ def load(folder: str | Path) -> LoadedDenoiser:
 
 def _made(folder: Path, manifest: DenoiserManifest) -> Denoiser:
     """The network that a manifest describes, untrained."""
-    try:
-        from models.denoising import Denoiser, build
-    except ImportError as error:
-        raise MissingDependency(
-            f"denoiser '{folder}' needs torch, which is not installed or cannot be loaded "
-            f"({error}); install it with: pip install 'neuroloop[deep]'"
-        ) from error
+    require_torch(f"denoiser '{folder}'")
+    from models.denoising import Denoiser, build
+
     try:
         network = build(
             manifest.network, manifest.n_channels, manifest.n_times, **manifest.settings

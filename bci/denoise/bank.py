@@ -15,6 +15,7 @@ from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
+from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 from scipy.signal import resample_poly
 
@@ -223,14 +224,17 @@ def _same_source(epochs: Epochs, sources: Sources) -> Sources:
 
 def _npz(path: Path) -> Bank:
     try:
-        with np.load(path, allow_pickle=False) as file:
-            held = {key: file[key] for key in file.files}
+        with path.open("rb") as file:
+            found = np.load(file, allow_pickle=False)
+            if not isinstance(found, NpzFile):
+                raise ValueError("it holds one array")
+            held = {key: found[key] for key in found.files}
     except FileNotFoundError as error:
         raise ConfigError(
             f"bank '{path}' does not exist; a bank is an npz file, or a folder with "
             "EEGdenoiseNet's EEG_all_epochs.npy, EOG_all_epochs.npy and EMG_all_epochs.npy"
         ) from error
-    except (OSError, ValueError, EOFError, BadZipFile, AttributeError) as error:
+    except (OSError, ValueError, EOFError, BadZipFile) as error:
         raise ConfigError(f"bank '{path}' cannot be read as an npz file: {error}") from error
     kinds = [kind for kind in ARTIFACTS if kind in held]
     missing = [key for key in ("fs", "eeg", *(f"{k}_src" for k in ("eeg", *kinds)))

@@ -16,7 +16,7 @@ from pydantic import Field, model_validator
 from bci.config import Settings
 from bci.denoise.bank import Bank, pairs
 from bci.denoise.batches import BankBatches, PairBatches
-from bci.denoise.components import Labeller
+from bci.denoise.decomposition import Labeller
 from bci.denoise.pairs import Pairs, recording_pairs, simulated_pairs
 from bci.errors import ConfigError
 from bci.sources.files import Recording, load_recording

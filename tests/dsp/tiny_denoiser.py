@@ -19,8 +19,8 @@ def tiny(network: str = "art") -> Path:
     from models.devices import seeded
 
     small = {"width": 16, "n_heads": 2, "n_hidden": 32, "n_layers": 1}
-    settings = {"art": small, "res_cnn": {}}[network]
-    n_channels = {"art": len(TEMPLATE), "res_cnn": 1}[network]
+    settings = {"art": small, "u_net": {"widths": [4, 6], "taps": 5}}[network]
+    n_channels = {"art": len(TEMPLATE), "u_net": 1}[network]
     with seeded([0]):
         denoiser = Denoiser(build(network, n_channels, N_TIMES, **settings))
     folder = Path(mkdtemp(prefix="denoiser-")) / network

@@ -109,8 +109,8 @@ class DenoiserStage:
                 f"{info.sfreq:g} Hz hold too little of what it has learnt to see; "
                 f"{MIN_RATE * model.sfreq:g} Hz or more are needed: leave the stage out"
             )
-        # windows cut from recordings are average-referenced; of banks, each channel is by itself
-        averaged = model.training.get("data", {}).get("kind") == "recordings"
+        # pairs of recordings are average-referenced; in a bank each channel is by itself
+        averaged = model.training.get("data", {}).get("kind") == "pairs"
         if averaged and info.rank is None:
             raise ConfigError(
                 f"denoiser: {model.model_id} was trained on average-referenced signals; put "

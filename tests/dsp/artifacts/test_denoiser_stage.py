@@ -187,7 +187,7 @@ def test_more_channels_than_places_are_cleaned_in_groups():
         (stream(names=("Lead 1",)), {}, {}, "Lead 1: no electrode"),
         (stream(types=("eog",) * 6), {}, {}, "no EEG channel"),
         (stream(), {"hop_s": 0.2}, {}, "two hops long at least"),
-        (stream(), {}, {"training": {"data": {"kind": "recordings"}}}, "average-referenced"),
+        (stream(), {}, {"training": {"data": {"kind": "pairs"}}}, "average-referenced"),
     ],
 )
 def test_a_stream_that_does_not_fit_is_refused(info, settings, more, message):
@@ -196,7 +196,7 @@ def test_a_stream_that_does_not_fit_is_refused(info, settings, more, message):
 
 
 def test_behind_an_average_reference_it_is_taken():
-    denoiser = known(lambda x: x, training={"data": {"kind": "recordings"}})
+    denoiser = known(lambda x: x, training={"data": {"kind": "pairs"}})
     assert stage(denoiser, replace(stream(), rank=5), hop_s=0.1).delay_s == 50 / 256
 
 

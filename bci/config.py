@@ -214,6 +214,9 @@ class QualityRules(Settings):
     max_bad_channels: int | None = Field(
         None, ge=0, description="bad channels that are tolerated; null: any number"
     )
+    max_repaired_fraction: float = Field(
+        1.0, ge=0, le=1, description="share of samples mended by a stage that is tolerated"
+    )
 
 
 class Recording(Settings):

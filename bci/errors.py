@@ -10,6 +10,7 @@ what to do. The command line prints it as one line and exits with `exit_code`.
     │   └── StreamMismatch    1   a stream is there, but is not the one expected
     ├── RecordingError        1   a recording cannot be written, or is damaged
     ├── ModelError            1   a model artifact cannot be loaded or does not fit
+    ├── CalibrationFailed     1   a stage cannot be calibrated on the signal given
     ├── TrainingStopped       1   a training was asked to stop, and can go on later
     └── MissingDependency     1   an optional package is not installed or cannot load
 """
@@ -47,6 +48,10 @@ class RecordingError(BciError):
 
 class ModelError(BciError):
     """A model artifact cannot be loaded, or does not fit the live stream."""
+
+
+class CalibrationFailed(BciError):
+    """A processing stage cannot be calibrated on the signal given; the message says why."""
 
 
 class TrainingStopped(BciError):

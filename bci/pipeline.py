@@ -111,9 +111,10 @@ class Pipeline:
         self._seq = 0
         self.use(decoder, model)
 
-    def _reset(self, start: int) -> StreamInfo:
+    def _reset(self, start: int, *, keep_calibration: bool = False) -> StreamInfo:
         adapted = self.adapter.reset(self.raw_info, start)
-        return self.chain.reset(adapted, ceil(start * self.adapter.ratio))
+        at = ceil(start * self.adapter.ratio)
+        return self.chain.reset(adapted, at, keep_calibration=keep_calibration)
 
     @property
     def delay_s(self) -> float:
@@ -233,7 +234,7 @@ class Pipeline:
     def _break(self, gap: Gap) -> Iterator[Window]:
         lost = gap.resume <= self.position  # never received, so that no index counts them
         self.position = max(gap.resume, self.position)
-        self._reset(self.position)
+        self._reset(self.position, keep_calibration=True)
         nothing = Chunk(self.position, np.empty((0, self.raw_info.n_channels)))
         resume = self.chain(self.adapter(nothing)).start  # where the processed stream goes on
         self.cutter.break_at(resume, gap.reason, lost)

@@ -165,9 +165,10 @@ class Flag:
     """Samples ``[start, stop)`` (indices of the chunk's own stream) have a defect.
 
     `reason` is a short stable word ("gap", "non-finite", "amplitude",
-    "bad-channel", "baseline"), `channel` names the channel where it is one channel's.
-    `rejects` says that a window touching it must not be decided on; a flag that
-    does not reject is noted in the decision's quality record only.
+    "bad-channel", "baseline", or the kind of the stage), `channel` names the channel
+    where it is one channel's. `rejects` says that a window touching it must not be
+    decided on; a flag that does not reject is noted in the decision's quality record
+    only. `repairs` says that a stage altered these samples to mend them.
     """
 
     start: int
@@ -175,6 +176,7 @@ class Flag:
     reason: str
     channel: str | None = None
     rejects: bool = True
+    repairs: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,12 +300,18 @@ class Quality:
         Channels that were bad (interpolated or excluded) in the window.
     bad_fraction : float
         Share of the window's samples under a rejecting flag, 0 to 1.
+    repaired : tuple of str
+        Sorted short words: by what samples of the window were mended.
+    repaired_fraction : float
+        Share of the window's samples that were, 0 to 1.
     """
 
     ok: bool = True
     reasons: tuple[str, ...] = ()
     bads: tuple[str, ...] = ()
     bad_fraction: float = 0.0
+    repaired: tuple[str, ...] = ()
+    repaired_fraction: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -453,6 +461,8 @@ class Decision:
                 "reasons": list(self.quality.reasons),
                 "bads": list(self.quality.bads),
                 "bad_fraction": self.quality.bad_fraction,
+                "repaired": list(self.quality.repaired),
+                "repaired_fraction": self.quality.repaired_fraction,
             },
             "latency_ms": self.latency_ms,
             "delay_s": self.delay_s,

@@ -57,7 +57,9 @@ class _Ledger:
     in between were never received, so that indices behind do not count them.
     """
 
-    runs: dict[tuple[str, str | None, bool], list[tuple[int, int]]] = field(default_factory=dict)
+    runs: dict[tuple[str, str | None, bool, bool], list[tuple[int, int]]] = field(
+        default_factory=dict
+    )
     breaks: list[tuple[int, int, str, bool]] = field(default_factory=list)
 
     def add(self, flag: Flag) -> None:
@@ -65,7 +67,7 @@ class _Ledger:
         start, stop = flag.start, flag.stop
         if start >= stop:
             return
-        runs = self.runs.setdefault((flag.reason, flag.channel, flag.rejects), [])
+        runs = self.runs.setdefault((flag.reason, flag.channel, flag.rejects, flag.repairs), [])
         a = bisect_left(runs, start, key=_stop)
         b = bisect_right(runs, stop, key=_start)
         if a < b:  # those that it touches become one with it
@@ -99,7 +101,9 @@ class _Ledger:
         reasons = {reason for _, _, reason in broken}
         rejected = [(a, b) for a, b, _ in broken if b > start]
         bads: set[str] = set()
-        for (reason, channel, rejects), runs in self.runs.items():
+        mended: list[tuple[int, int]] = []
+        repaired: set[str] = set()
+        for (reason, channel, rejects, repairs), runs in self.runs.items():
             hits = runs[bisect_right(runs, start, key=_stop) : bisect_left(runs, stop, key=_start)]
             if not hits:
                 continue
@@ -108,10 +112,23 @@ class _Ledger:
                 bads.add(channel)
             if rejects:
                 rejected += hits
+            if repairs:
+                mended += hits
+                repaired.add(reason)
         fraction = _covered(rejected, start, stop) / (stop - start)
+        mended_fraction = _covered(mended, start, stop) / (stop - start)
         too_many = rules.max_bad_channels is not None and len(bads) > rules.max_bad_channels
-        ok = not (broken or too_many or fraction > rules.max_bad_fraction)
-        return Quality(ok, tuple(sorted(reasons)), tuple(sorted(bads)), fraction)
+        too_much = mended_fraction > rules.max_repaired_fraction
+        if too_much:
+            reasons.add("repaired-too-much")
+        return Quality(
+            not (broken or too_many or too_much or fraction > rules.max_bad_fraction),
+            tuple(sorted(reasons)),
+            tuple(sorted(bads)),
+            fraction,
+            tuple(sorted(repaired)),
+            mended_fraction,
+        )
 
 
 def _start(run: tuple[int, int]) -> int:

@@ -231,7 +231,11 @@ class BadChannelRepair:
 
     def _flags(self, start: int, stop: int) -> list[Flag]:
         names = dict(zip(self._eeg.tolist(), self._names, strict=True))
-        flags = [Flag(start, stop, "bad-channel", names[i], False) for i in self._bads.tolist()]
+        mended = self._weights is not None
+        flags = [
+            Flag(start, stop, "bad-channel", names[i], rejects=False, repairs=mended)
+            for i in self._bads.tolist()
+        ]
         if not self._enough:
             flags.append(Flag(start, stop, "bad-channel"))
         return flags

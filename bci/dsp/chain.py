@@ -9,6 +9,7 @@ from itertools import groupby
 import numpy as np
 
 from bci.dsp import Stage
+from bci.dsp.artifacts.calibration import CalibratedStage
 from bci.dsp.filters import SosFilter, apply_sos
 from bci.errors import ConfigError
 from bci.types import Chunk, FloatArray, StreamInfo, rate_ratio
@@ -53,13 +54,19 @@ class Chain:
             product *= ratio
         return product
 
-    def reset(self, info: StreamInfo, start: int = 0) -> StreamInfo:
-        """Clear the state of all stages; see `Stage.reset`."""
+    def reset(
+        self, info: StreamInfo, start: int = 0, *, keep_calibration: bool = False
+    ) -> StreamInfo:
+        """Clear the state of all stages; see `Stage.reset`.
+
+        `keep_calibration`: the same stream goes on after a break, with the same electrodes,
+        so what stages have learnt about it still holds.
+        """
         self._position = start
         self._infos, self._ratios = [info], []
         for i, stage in enumerate(self.stages):
             before = self._infos[-1]
-            after = stage.reset(before, self._at(i))
+            after = _reset(stage, before, self._at(i), keep_calibration)
             self._ratios.append(rate_ratio(after.sfreq, before.sfreq))
             if not self._active[i]:
                 self._check_bypass(i, before, after)
@@ -105,7 +112,7 @@ class Chain:
         if active:
             self._check_bypass(i, self._infos[i], self._infos[i + 1])
         else:
-            self.stages[i].reset(self._infos[i], self._at(i))
+            _reset(self.stages[i], self._infos[i], self._at(i), keep_calibration=True)
 
     def _check_bypass(self, i: int, before: StreamInfo, after: StreamInfo) -> None:
         if before.ch_names != after.ch_names or before.sfreq != after.sfreq:
@@ -134,6 +141,16 @@ class Chain:
                 self._runs.append(_Fused(filters))
             else:
                 self._runs.extend(members)
+
+
+def _reset(stage: Stage, info: StreamInfo, start: int, keep_calibration: bool) -> StreamInfo:
+    """Reset a stage, which may go on with what it has learnt."""
+    if not (keep_calibration and isinstance(stage, CalibratedStage)):
+        return stage.reset(info, start)
+    learnt = stage.arrays
+    after = stage.reset(info, start)
+    stage.resume(learnt)
+    return after
 
 
 class _Fused:

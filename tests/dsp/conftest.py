@@ -42,7 +42,7 @@ def feed(
         mine = tuple(
             Flag(max(f.start, lo), min(f.stop, hi), f.reason, f.channel, f.rejects)
             for f in flags
-            if f.start < hi and f.stop > lo
+            if max(f.start, lo) < min(f.stop, hi)
         )
         out = stage(Chunk(lo, data[a:b], mine))
         assert out.data.dtype == np.float64

@@ -35,6 +35,7 @@ Say = Callable[[str], None]
 KINDS = {
     "denoise": "bci.benchmark.denoise:DenoiseStudy",
     "denoise_decoders": "bci.benchmark.denoise_decoders:DecoderStudy",
+    "denoise_recordings": "bci.benchmark.denoise_recordings:RecordingStudy",
 }
 _PAGE = "study.html.j2"
 

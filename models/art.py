@@ -96,7 +96,7 @@ class ART(nn.Module):
         h = self.query(x)  #                             (B, N, F)
         for layer in self.decoder:
             h = layer(h, memory)
-        clean = self.generator(self.decoded(h)).transpose(1, 2)  # (B, C, N)
+        clean: Tensor = self.generator(self.decoded(h)).transpose(1, 2)  # (B, C, N)
         return x + clean if self.config.skip else clean
 
 
@@ -108,12 +108,12 @@ class Embedding(nn.Module):
         self.features = nn.Conv1d(n_channels, width, 1)
         self.scale = math.sqrt(width)
         self.dropout = nn.Dropout(dropout)
-        self.register_buffer("_places", torch.empty(0, width), persistent=False)
+        self._places = torch.empty(0, width)  # made when the length is known
 
     def forward(self, x: Tensor) -> Tensor:
         """See the class."""
         h = self.features(x).transpose(1, 2) * self.scale  # (B, N, F)
-        if len(self._places) < h.shape[1]:
+        if len(self._places) < h.shape[1] or self._places.device != h.device:
             self._places = places(h.shape[1], h.shape[2]).to(h)
         placed: Tensor = self.dropout(h + self._places[: h.shape[1]])
         return placed

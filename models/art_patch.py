@@ -87,12 +87,13 @@ class ARTPatch(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """See the class."""
         n_patch = self.config.n_patch
-        patches = x.unflatten(2, (-1, n_patch)).transpose(2, 3).flatten(1, 2)  # (B, C·P, N/P)
+        cut = x.reshape(len(x), x.shape[1], -1, n_patch)  #                      (B, C, N/P, P)
+        patches = cut.transpose(2, 3).flatten(1, 2)  #                           (B, C·P, N/P)
         h = self.embedding(patches)  #                                           (B, N/P, F)
         mask = self._first
         for layer in self.layers:
             h = layer(h, mask)
             mask = self._later
         artifact = self.artifact(self.norm(h)).transpose(1, 2)  #                (B, C·P, N/P)
-        found: Tensor = artifact.unflatten(1, (-1, n_patch)).transpose(2, 3).flatten(2)
-        return x - found
+        found: Tensor = artifact.reshape(len(x), x.shape[1], n_patch, -1)
+        return x - found.transpose(2, 3).flatten(2)

@@ -16,6 +16,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from models.art import ART, ARTConfig
+from models.art_patch import ARTPatch, ARTPatchConfig
 from models.network_training import NetworkTraining, State
 from models.res_cnn import ResCNN, ResCNNConfig
 from models.u_net import UNet, UNetConfig
@@ -27,6 +29,8 @@ Array = NDArray[np.float32]
 NETWORKS: dict[str, tuple[Any, Any]] = {
     "res_cnn": (ResCNN, ResCNNConfig),
     "u_net": (UNet, UNetConfig),
+    "art": (ART, ARTConfig),
+    "art_patch": (ARTPatch, ARTPatchConfig),
 }
 
 #: Windows in one pass where nothing is learned.

@@ -16,7 +16,7 @@ from pydantic import Field, model_validator
 from bci.config import Settings
 from bci.denoise.bank import Bank, pairs
 from bci.denoise.batches import BankBatches, PairBatches
-from bci.denoise.components import Labeller
+from bci.denoise.decomposition import Labeller
 from bci.denoise.pairs import Pairs, recording_pairs, simulated_pairs
 from bci.errors import ConfigError
 from bci.sources.files import Recording, load_recording
@@ -157,7 +157,7 @@ class PairsData(Settings):
     def material(self, batch_size: int, seed: int, report: Callable[[str], None]) -> Material:
         """Make the pairs, those of one recording after the other."""
         train, validation = (
-            self._pairs(part, seed, report) for part in (self.train, self.validation)
+            self.pairs_of(part, seed, report) for part in (self.train, self.validation)
         )
         if not len(train) or not len(validation):
             raise ConfigError(
@@ -175,7 +175,8 @@ class PairsData(Settings):
             described=f"{len(train)} pairs to learn from",
         )
 
-    def _pairs(self, part: PairSources, seed: int, report: Callable[[str], None]) -> Pairs:
+    def pairs_of(self, part: PairSources, seed: int, report: Callable[[str], None]) -> Pairs:
+        """Pairs of each recording and subject; what was found is reported."""
         made = []
         for path in part.recordings:
             recording = load_recording(path)

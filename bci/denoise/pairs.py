@@ -11,14 +11,15 @@ channels. Every pair carries the recording it comes from, to be split by.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import fftconvolve, firwin
 
-from bci.denoise.components import Components, Labeller, find_components
+from bci.denoise.components import Label
+from bci.denoise.decomposition import Decomposition, Labeller, decompose
 from bci.denoise.montage import TEMPLATE, map_montage, resampled
 from bci.errors import ConfigError
 from bci.paradigms.subject import BRAIN, SimulatedSubject
@@ -33,7 +34,7 @@ MIN_SHARE = 0.05
 #: Share of pairs without artifact in what is learnt from: clean signals are to stay as they are.
 UNTOUCHED = 0.15
 #: The simulated subject's artifacts by their classes; its sensors' noise is in both members.
-SIMULATED = {"eye": "blinks", "muscle": "emg", "line": "line"}
+SIMULATED: dict[Label, str] = {"Eye": "blinks", "Muscle": "emg", "LineNoise": "line"}
 
 Windows = NDArray[np.float32]
 
@@ -47,7 +48,7 @@ class Pairs:
     noisy, clean : array, shape (n, n_channels, n_times), float32
         Microvolts.
     artifact : array of str, shape (n,)
-        Class of the artifact, one of `bci.denoise.components.CLASSES`.
+        Class of the artifact, a `bci.denoise.components.Label`.
     source : array of str, shape (n,)
         Recording that it comes from.
     ch_names : tuple of str
@@ -91,9 +92,13 @@ class Pairs:
                 f"pairs to be joined have {len(kinds)} different channels, rates or lengths; "
                 "make all of them alike"
             )
-        columns = ("noisy", "clean", "artifact", "source")
-        joined = [np.concatenate([getattr(part, name) for part in parts]) for name in columns]
-        return cls(*joined, parts[0].ch_names, parts[0].sfreq)
+        return cls(
+            np.concatenate([part.noisy for part in parts]),
+            np.concatenate([part.clean for part in parts]),
+            np.concatenate([part.artifact for part in parts]),
+            np.concatenate([part.source for part in parts]),
+            parts[0].ch_names, parts[0].sfreq,
+        )  # fmt: skip
 
     def varied(self, rng: np.random.Generator) -> Pairs:
         """As many pairs to learn from, drawn anew: artifacts on other windows, of other strength.
@@ -142,20 +147,20 @@ def recording_pairs(
     n_times : int
         Samples of a window, at 256 Hz.
     labeller, seed
-        See `bci.denoise.components.find_components`, whose errors it raises.
+        See `bci.denoise.decomposition.decompose`, whose errors it raises.
     template : sequence of str
         Channels of the pairs.
     """
     x = x - x.mean(axis=0)
-    components = find_components(x, sfreq, ch_names, labeller=labeller, seed=seed)
-    return split_components(x, sfreq, ch_names, components, source, n_times, template)
+    found = decompose(x, sfreq, ch_names, labeller=labeller, seed=seed)
+    return decomposed_pairs(x, sfreq, ch_names, found, source, n_times, template)
 
 
-def split_components(
+def decomposed_pairs(
     x: FloatArray,
     sfreq: float,
     ch_names: Sequence[str],
-    components: Components,
+    found: Decomposition,
     source: str,
     n_times: int = 1024,
     template: Sequence[str] = TEMPLATE,
@@ -164,10 +169,10 @@ def split_components(
     laid = map_montage(ch_names, template)
     # the first group has the channels of the template's own names
     parts = {
-        label: prepare(laid.weights[0] @ components.part(x, label, MIN_PROBA), sfreq)
-        for label in set(components.labels)
+        label: prepare(laid.weights[0] @ found.part(x, label, MIN_PROBA), sfreq)
+        for label in set(found.labels)
     }
-    clean = parts.pop("brain", None)
+    clean = parts.pop("Brain", None)
     if clean is None:
         return _cut(np.zeros((len(template), 0)), {}, source, n_times, template)
     return _cut(clean, parts, source, n_times, template)
@@ -202,7 +207,7 @@ def prepare(x: FloatArray, sfreq: float) -> FloatArray:
 
 def _cut(
     clean: FloatArray,
-    artifacts: dict[str, FloatArray],
+    artifacts: Mapping[Label, FloatArray],
     source: str,
     n_times: int,
     template: Sequence[str],

@@ -178,7 +178,7 @@ def test_pairs_of_the_simulated_subject(tmp_path):
     assert (manifest.n_channels, manifest.n_times, manifest.sfreq) == (30, 256, 256.0)
     assert len(manifest.ch_names) == 30
     assert manifest.sources == {"pairs": ("simulated-1", "simulated-2")}
-    assert {"eye", "line"} <= set(manifest.removes)
+    assert {"Eye", "LineNoise"} <= set(manifest.removes)
     assert told[0].startswith("simulated subject 1: ")
     with pytest.raises(ConfigError, match="'2' is in 'train' and in 'validation'"):
         train(path, tmp_path / "m", overrides=["data.train.simulated=[1, 2]"], report=told.append)

@@ -72,16 +72,20 @@ CASES: dict[str, list[dict[str, Any]]] = {
         {"calibration_s": 2.0, "fit": "all", "reference": "frontal", "channels": ["Fp1", "Fp2"]},
     ],
     "adaptive_filter": [
-        {"taps": 2},
+        {"taps": 2, "block_s": 0.1},
         {"algorithm": "lms", "block_s": 0.033, "reference": "frontal", "lowpass_hz": 8.0},
     ],
     "potato": [
-        {"calibration_s": 3.5, "window_s": 0.4, "channels": ["P4", "O1", "Oz", "O2"]},
+        {
+            "calibration_s": 3.5,
+            "window_s": 0.4,
+            "lookahead_s": None,
+            "channels": ["P4", "O1", "Oz", "O2"],
+        },
         {
             "calibration_s": 3.5,
             "window_s": 0.5,
             "hop_s": 0.13,
-            "lookahead_s": 0.0,
             "channels": ["C4", "P4", "O1"],
             "bands": [[2, 30]],
         },

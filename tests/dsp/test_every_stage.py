@@ -77,13 +77,13 @@ CASES: dict[str, list[dict[str, Any]]] = {
     ],
     "potato": [
         {
-            "calibration_s": 3.5,
+            "calibration_s": 4.5,
             "window_s": 0.4,
             "lookahead_s": None,
             "channels": ["P4", "O1", "Oz", "O2"],
         },
         {
-            "calibration_s": 3.5,
+            "calibration_s": 5.0,
             "window_s": 0.5,
             "hop_s": 0.13,
             "channels": ["C4", "P4", "O1"],

@@ -13,6 +13,7 @@ from scipy.stats import chi2
 
 from bci.dsp.artifacts.alive import check_alive, check_usable
 from bci.dsp.artifacts.calibration import Arrays, CalibratedSettings, CalibratedStage
+from bci.dsp.artifacts.clean_stretches import clean_windows
 from bci.dsp.artifacts.eye_reference import runs
 from bci.dsp.artifacts.riemannian_potato import Potato, fit
 from bci.dsp.block_least_squares import stretches
@@ -200,13 +201,17 @@ class PotatoRejector(CalibratedStage):
         check_alive("potato", eeg, self._judged.ch_names, sfreq)
         windows = Covariances(asked, self._judged, 0)
         filtered = windows.filtered(Chunk(0, eeg))
-        settled = round(sfreq / min(low for low, _ in asked.bands))
+        usable = usable.copy()
+        usable[: round(sfreq / min(low for low, _ in asked.bands))] = False  # filters settle
+        # the potato alone would take blinks for clean where every other window holds one
+        for x in filtered:
+            usable &= clean_windows(x, usable, sfreq, asked.window_s, "potato").mask(len(x))
         every = max(1, windows.n_hops // 2)
         found = []
         for stop in range(windows.n_hop, len(block) + 1, windows.n_hop):
             covariances = windows.take(filtered[:, stop - windows.n_hop : stop], ends=True)
             start = stop - windows.n_hop * windows.n_hops
-            if covariances is None or stop // windows.n_hop % every or start < settled:
+            if covariances is None or stop // windows.n_hop % every:
                 continue
             if usable[start:stop].all():
                 found.append(covariances)

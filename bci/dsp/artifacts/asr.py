@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +52,8 @@ class ASR(CalibratedSettings):
     does not follow that, since it may change every 50 ms: covariance decoders shrink their
     estimates, which keeps them defined.
     """
+
+    mends: ClassVar[bool] = True
 
     kind: Literal["asr"] = "asr"
     calibration_s: float = Field(
@@ -88,8 +90,8 @@ class ArtifactSubspaceReconstruction(CalibratedStage):
     """Decides at absolute multiples of the hop, so that any chunking gives the same output.
 
     The output of a hop is made when it begins, of samples that lie in the look-ahead.
-    Before the first sample the stream is taken to have had its value; windows that reach
-    back further than the start count what is missing as zero.
+    Until the first sample comes out it is held, under a rejecting flag "delay"; windows that
+    reach back further than the start count what is missing as zero.
     """
 
     def __init__(self, settings: ASR) -> None:
@@ -122,6 +124,7 @@ class ArtifactSubspaceReconstruction(CalibratedStage):
         self._shaped = np.zeros((self._hop, n))  # of the hop under way
         self._line = np.zeros((self._late + self._hop, info.n_channels))  # the newest samples
         self._ready = np.zeros((self._hop, info.n_channels))  # output of the hop under way
+        self._real = start  # index of the first sample in the output that is no held one
         self._altered = False  # it differs from the input
         self._repair: FloatArray | None = None  # R; None: nothing to replace
         self._flags: list[Flag] = []  # of the input, still to cover output
@@ -200,6 +203,7 @@ class ArtifactSubspaceReconstruction(CalibratedStage):
             self._zi = sosfilt_zi(self._sos) * x[0][:, None, None]
             self._line[:] = data[0]
             self._ready[:] = data[0]
+            self._real = chunk.start + self._late
         shaped = apply_sos(self._sos, self._zi, x, None)
         out = np.empty_like(data)
         altered: list[tuple[int, int]] = []
@@ -266,6 +270,8 @@ class ArtifactSubspaceReconstruction(CalibratedStage):
 
     def _passed(self, chunk: Chunk) -> Iterator[Flag]:
         """Flags of the input, from when it comes in until it has come out."""
+        if chunk.start < self._real:
+            yield Flag(chunk.start, min(chunk.stop, self._real), "delay")
         for flag in self._flags:
             start, stop = max(flag.start, chunk.start), min(flag.stop + self._late, chunk.stop)
             if start < stop:

@@ -301,7 +301,10 @@ def test_artifacts_go_and_signal_stays(calibrated, clean, artifacts, run, method
     # and where there is nothing to take away, nothing is
     untouched = run(made(calibrated, method), signal)
     np.testing.assert_array_equal(untouched.data[LATE:], signal[:-LATE])
-    assert untouched.flagged == {}
+    assert untouched.flagged.keys() == {("delay", None, True)}
+    np.testing.assert_array_equal(
+        np.flatnonzero(untouched.flagged["delay", None, True]), np.arange(LATE)
+    )
 
 
 def test_only_as_many_dimensions_as_allowed(calibrated, clean, run) -> None:

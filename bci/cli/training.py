@@ -69,7 +69,9 @@ def train(
 
     Example: [bold]bci train --kind cleaning session.yaml run1.xdf --out cleaning/anna[/bold]
     """
-    decoders_own = {"--decoder": decoder, "--subject": subject, "--adapt-to": adapt_to}
+    decoders_own = {
+        "--decoder": decoder, "--subject": subject, "--bypass": bypass, "--adapt-to": adapt_to,
+    }  # fmt: skip
     if kind is Kind.CLEANING:
         _refuse(kind, decoders_own)
         _train_cleaning(load(config, overrides), recordings, out, from_sample)

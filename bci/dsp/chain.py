@@ -106,7 +106,7 @@ class Chain:
 
     @property
     def spent_s(self) -> list[float]:
-        """Seconds that each stage has taken since `watch`.
+        """Seconds that each stage has taken in use since `watch`.
 
         Neighbouring filters are timed as one and share their time by their sections.
         """
@@ -203,7 +203,7 @@ class Chain:
                 self._whose.append(list(zip(members, shares, strict=True)))
             else:
                 self._runs.extend(self._looks[i] or self.stages[i] for i in members)
-                self._whose.extend([(i, 1.0)] for i in members)
+                self._whose.extend([(i, 1.0)] if self._active[i] else [] for i in members)
         self._run_s = [0.0] * len(self._runs)
 
 

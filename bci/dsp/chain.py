@@ -51,8 +51,15 @@ class Chain:
     @property
     def delay_s(self) -> float:
         """Sum of the group delays of the stages in use, and of those kept, seconds."""
-        used = zip(self.stages, self._active, self._looks, strict=True)
-        return sum(stage.delay_s for stage, active, look in used if active or look is not None)
+        return sum(self.delays)
+
+    @property
+    def delays(self) -> tuple[float, ...]:
+        """Of each stage the group delay in effect, also of one by-passed, seconds."""
+        rows = zip(self.stages, self._active, self._looks, strict=True)
+        return tuple(
+            stage.delay_s if active or look is not None else 0.0 for stage, active, look in rows
+        )
 
     @property
     def ratio(self) -> Fraction:

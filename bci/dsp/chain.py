@@ -154,7 +154,8 @@ class Chain:
         if self._infos:
             self._switch(i, active)
         self._active[i] = not active
-        self._join()
+        if self._infos:
+            self._join()
 
     def why_needed(self, i: int) -> str | None:
         """Why a stage cannot be by-passed; None: it can, or nothing is known before `reset`."""

@@ -11,6 +11,7 @@ from gui.docks.spectrogram import SpectrogramDock
 from gui.docks.spectrum import SpectrumDock
 from gui.docks.topomap import TopomapDock
 from gui.link import Answer
+from gui.status import describe
 from gui.theme import DARK, LIGHT
 
 
@@ -243,6 +244,15 @@ def test_stages_are_shown_with_state_and_cost_and_can_be_bypassed(fed, show, mon
     assert dock.problem.text() == "there is no stage 9"
     dock.use(DARK)
     dock.refresh()
+
+
+def test_the_foot_of_the_window_names_what_is_bypassed(fed):
+    link = fed()
+    source = {"name": "cap", "state": "live"}
+    link.status = status(source=source, paused=False, processing={"stages": STAGES})
+    assert "▲ by-passed: denoiser" in describe(link)
+    link.status = status(source=source, paused=False)  # of an engine from before
+    assert "by-passed" not in describe(link)
 
 
 def test_the_decoder_view_tells_what_was_repaired(fed, show):

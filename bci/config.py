@@ -11,7 +11,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args
 
 import yaml
 from pydantic import (
@@ -26,6 +26,8 @@ from pydantic import (
 
 from bci import registry
 from bci.errors import ConfigError
+
+S = TypeVar("S", bound="Settings")
 
 
 class Settings(BaseModel):
@@ -490,12 +492,30 @@ def load(path: str | Path, overrides: Iterable[str] = ()) -> Config:
         The file is missing, is no YAML, or does not describe a session; the
         message has one line per mistake: file, line, key, what to do.
     """
-    path = Path(path)
+    return loads(_text(path), str(path), overrides)
+
+
+def _text(path: str | Path) -> str:
     try:
-        text = path.read_text(encoding="utf-8")
+        return Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from error
-    return loads(text, str(path), overrides)
+
+
+def load_as(cls: type[S], path: str | Path, overrides: Iterable[str] = ()) -> S:
+    """Read the YAML of something else than a session; as `load`, mistakes included."""
+    name = str(path)
+    node, data = parse_yaml(_text(path), name)
+    if not isinstance(data, dict):
+        key = next(iter(cls.model_fields))
+        raise ConfigError(f"{name}: expected keys such as '{key}:', found {type(data).__name__}")
+    for override in overrides:
+        _override(data, override)
+    if errors := _errors(cls, data):
+        raise ConfigError(
+            "\n".join(f"{name}:{line_of(node, e['loc'])}: {explain(e, (), cls)}" for e in errors)
+        )
+    return cls.model_validate(data)
 
 
 def loads(text: str, name: str = "configuration", overrides: Iterable[str] = ()) -> Config:

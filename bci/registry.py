@@ -43,6 +43,7 @@ BUILT_IN: dict[Family, dict[str, str]] = {
         "potato": "bci.dsp.artifacts.potato:PotatoField",
         "asr": "bci.dsp.artifacts.asr:ASR",
         "ica": "bci.dsp.artifacts.ica:ICA",
+        "denoiser": "bci.dsp.artifacts.denoiser:DenoiserSettings",
     },
     "decoder": {
         "cca": "bci.decoders.ssvep.cca:CCASettings",

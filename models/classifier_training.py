@@ -1,19 +1,12 @@
 """Training of one network that classifies windows: it stops early, and can go on after a stop.
 
 The network maps (B, n_channels, n_times) to scores before the softmax, (B, n_classes),
-and learns by the cross-entropy with Adam. After each epoch it is judged on trials that
-it doesn't learn from; the weights of the best epoch are what is kept.
-
-One epoch is a function of weights, optimiser, seed and the epoch's number: all that is
-random in it is drawn from the last two, dropout included. So a training that was saved
-and goes on elsewhere ends with the very same weights (on a CPU; a GPU adds in an order
-of its own).
+and learns by the cross-entropy with Adam; see `models.network_training`.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,10 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from models.devices import find_device, seeded
+from models.network_training import NetworkTraining
 
 Array = NDArray[np.float32]
-State = dict[str, NDArray[np.generic]]
 
 #: Windows in one pass where nothing is learned.
 N_JUDGED = 256
@@ -73,7 +65,7 @@ class Recipe:
             )
 
 
-class ClassifierTraining:
+class ClassifierTraining(NetworkTraining):
     """A network's training, which can stop after any epoch and go on.
 
     Parameters
@@ -125,12 +117,8 @@ class ClassifierTraining:
         augment: Callable[[Tensor, torch.Generator], Tensor] | None = None,
         device: str | None = None,
     ) -> None:
-        self.device = find_device(device)
-        self.network = network.to(self.device)
-        self.recipe, self.seed, self.augment = recipe, tuple(seed), augment
-        self.epoch = 0
-        self.losses: list[float] = []
-        self.validation_losses: list[float] = []
+        super().__init__(network, recipe, seed=seed, device=device)
+        self.recipe, self.augment = recipe, augment
         self._X, self._y = self._windows("X", X, y)
         self._judged = None
         if X_val is not None and y_val is not None:
@@ -141,9 +129,11 @@ class ClassifierTraining:
                 recipe.class_weights, dtype=torch.float32, device=self.device
             )
         self._generator = torch.Generator(self.device)
-        self._learned = {n: p for n, p in network.named_parameters() if p.requires_grad}
-        self._optimiser = self._make_optimiser()
-        self._best = self._copy()
+
+    @property
+    def judged(self) -> bool:
+        """Whether there are windows to judge an epoch by."""
+        return self._judged is not None
 
     def _windows(self, name: str, X: Array, y: NDArray[np.intp]) -> tuple[Tensor, Tensor]:
         if len(X) == 0 or len(X) != len(y):
@@ -155,89 +145,14 @@ class ClassifierTraining:
         labels = torch.tensor(np.asarray(y, np.int64))
         return windows.to(self.device), labels.to(self.device)
 
-    def _make_optimiser(self) -> torch.optim.Optimizer:
-        matrices = [p for p in self._learned.values() if p.ndim > 1]
-        vectors = [p for p in self._learned.values() if p.ndim <= 1]
-        groups = [
-            {"params": matrices, "weight_decay": self.recipe.weight_decay},
-            {"params": vectors, "weight_decay": 0.0},
-        ]
-        return torch.optim.AdamW([g for g in groups if g["params"]], lr=self.recipe.learning_rate)
-
-    # --- epochs ----------------------------------------------------------------------------------
-
-    @property
-    def best_epoch(self) -> int:
-        """Epochs done when the weights were those that are kept; 0: before the first."""
-        if self._judged is None or not self.validation_losses:
-            return self.epoch
-        return int(np.argmin(self.validation_losses)) + 1
-
-    @property
-    def finished(self) -> bool:
-        """Whether there is nothing left to do."""
-        patience = self.recipe.patience
-        tired = patience is not None and self.epoch - self.best_epoch >= patience
-        return self.epoch >= self.recipe.n_epochs or tired
-
-    def run(
-        self,
-        progress: Callable[[int, float], None] | None = None,
-        should_stop: Callable[[], bool] | None = None,
-        save: Callable[[State], None] | None = None,
-        save_every_s: float = 60.0,
-    ) -> bool:
-        """Train until it is finished; False if it was asked to stop before.
-
-        Once it is finished the network holds the weights of the best epoch, in its
-        mode for deciding.
-
-        Parameters
-        ----------
-        progress : callable
-            Takes epochs done and the mean loss of the last, after each epoch.
-        should_stop : callable
-            Asked before each epoch.
-        save : callable
-            Takes `state()`, now and then and at the end.
-        save_every_s : float
-            Seconds between two of these.
-        """
-        saved = time.monotonic()
-        while not self.finished:
-            if should_stop is not None and should_stop():
-                break
-            self._one_epoch()
-            if progress is not None:
-                progress(self.epoch, self.losses[-1])
-            if save is not None and time.monotonic() - saved >= save_every_s:
-                save(self.state())
-                saved = time.monotonic()
-        if save is not None:
-            save(self.state())
-        if not self.finished:
-            return False
-        if self._judged is not None:
-            self.network.load_state_dict(self._best)
-        self.network.eval()
-        return True
-
-    def _one_epoch(self) -> None:
-        rng = np.random.default_rng([*self.seed, self.epoch])
+    def _learn(self, rng: np.random.Generator) -> float:
         self._generator.manual_seed(int(rng.integers(2**63)))
         order = rng.permutation(len(self._X))
         n_batches = -(-len(order) // self.recipe.batch_size)
         total = torch.zeros((), device=self.device)
-        self.network.train()
-        with seeded([*self.seed, self.epoch, 1], self.device):
-            for rows in np.array_split(order, n_batches):
-                total += self._step(torch.from_numpy(rows).to(self.device))
-        self.epoch += 1
-        self.losses.append(float(total) / len(order))
-        if self._judged is not None:
-            self.validation_losses.append(self._validation_loss(*self._judged))
-            if self.best_epoch == self.epoch:
-                self._best = self._copy()
+        for rows in np.array_split(order, n_batches):
+            total += self._step(torch.from_numpy(rows).to(self.device))
+        return float(total) / len(order)
 
     def _step(self, rows: Tensor) -> Tensor:
         """One step of the optimiser; returns the batch's summed loss."""
@@ -254,57 +169,11 @@ class ClassifierTraining:
                 constrain()
         return loss.detach() * len(rows)
 
-    def _validation_loss(self, X: Tensor, y: Tensor) -> float:
+    def _validation_loss(self) -> float:
+        assert self._judged is not None
+        X, y = self._judged
         found = torch.as_tensor(scores(self.network, X), device=self.device)
-        loss = float(F.cross_entropy(found, y, weight=self._weights))
-        return loss if np.isfinite(loss) else float("inf")
-
-    # --- what is kept ----------------------------------------------------------------------------
-
-    def _copy(self) -> dict[str, Tensor]:
-        return {name: value.detach().clone() for name, value in self.network.state_dict().items()}
-
-    def state(self) -> State:
-        """All that a training needs to go on, as arrays."""
-        state: State = {
-            "losses": np.array(self.losses, np.float64),
-            "validation_losses": np.array(self.validation_losses, np.float64),
-        }
-        parts = {"network": self.network.state_dict(), "best": self._best}
-        for part, tensors in parts.items():
-            state |= {f"{part}.{name}": _array(value) for name, value in tensors.items()}
-        for name, parameter in self._learned.items():
-            for moment, value in self._optimiser.state[parameter].items():
-                state[f"{moment}.{name}"] = _array(torch.as_tensor(value))
-        return state
-
-    def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
-        """Go on from what `state` gave.
-
-        Raises
-        ------
-        KeyError
-            It is the state of another network.
-        """
-        for part in ("network", "best"):
-            like = self.network.state_dict()
-            taken = {name: _like(state[f"{part}.{name}"], value) for name, value in like.items()}
-            if part == "network":
-                self.network.load_state_dict(taken)
-            else:
-                self._best = taken
-        for name, parameter in self._learned.items():
-            moments = {
-                key: _like(state[f"{key}.{name}"], parameter)
-                for key in ("exp_avg", "exp_avg_sq")
-                if f"{key}.{name}" in state
-            }
-            if moments:
-                step = torch.tensor(float(np.ravel(state[f"step.{name}"])[0]))
-                self._optimiser.state[parameter] = {"step": step, **moments}
-        self.losses = np.asarray(state["losses"], np.float64).tolist()
-        self.validation_losses = np.asarray(state["validation_losses"], np.float64).tolist()
-        self.epoch = len(self.losses)
+        return float(F.cross_entropy(found, y, weight=self._weights))
 
 
 def scores(network: nn.Module, X: Array | Tensor) -> Array:
@@ -316,30 +185,3 @@ def scores(network: nn.Module, X: Array | Tensor) -> Array:
         parts = [network(part.to(device)) for part in torch.split(windows, N_JUDGED)]
         found: Array = torch.cat(parts).cpu().numpy()
     return found
-
-
-def weights_of(network: nn.Module) -> dict[str, NDArray[np.generic]]:
-    """Parameters and running statistics of a network, as arrays."""
-    return {name: _array(value) for name, value in network.state_dict().items()}
-
-
-def load_weights(network: nn.Module, weights: Mapping[str, NDArray[np.generic]]) -> None:
-    """Take what `weights_of` gave.
-
-    Raises
-    ------
-    KeyError, ValueError
-        They are those of another network.
-    """
-    like = network.state_dict()
-    network.load_state_dict({name: _like(weights[name], value) for name, value in like.items()})
-
-
-def _array(value: Tensor) -> NDArray[np.generic]:
-    return value.detach().cpu().numpy().copy()
-
-
-def _like(array: NDArray[np.generic], tensor: Tensor) -> Tensor:
-    """An array as a tensor of a shape, type and device; files make vectors of single numbers."""
-    copied = torch.from_numpy(np.array(array).reshape(tuple(tensor.shape)))
-    return copied.to(tensor.device, tensor.dtype)

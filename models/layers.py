@@ -80,7 +80,7 @@ class TemporalSpatial(nn.Module):
 
 
 class Attention(nn.Module):
-    """Each moment of a sequence looks at all others, with several heads.
+    """Each moment of a sequence looks at all of its own or of another one, with several heads.
 
     Vaswani et al., "Attention is all you need", NeurIPS 2017, arXiv:1706.03762.
 
@@ -111,13 +111,20 @@ class Attention(nn.Module):
         self.value = nn.Linear(width, n_heads * head_width)
         self.out = nn.Linear(n_heads * head_width, width)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """From (B, moments, width) to the same shape."""
+    def forward(
+        self, x: Tensor, memory: Tensor | None = None, mask: Tensor | None = None
+    ) -> Tensor:
+        """From (B, moments, width) to the same shape.
+
+        Looks at `memory`, shape (B, others, width), where it is given, else at `x` itself;
+        `mask`, shape (moments, others), is False where a moment must not look.
+        """
+        seen = x if memory is None else memory
         q, k, v = (
-            part(x).unflatten(2, (self.n_heads, -1)).transpose(1, 2)  # (B, heads, moments, head)
-            for part in (self.query, self.key, self.value)
+            part(h).unflatten(2, (self.n_heads, -1)).transpose(1, 2)  # (B, heads, moments, head)
+            for part, h in ((self.query, x), (self.key, seen), (self.value, seen))
         )
         p = self.dropout if self.training else 0.0
-        heads = F.scaled_dot_product_attention(q, k, v, dropout_p=p, scale=self.scale)
+        heads = F.scaled_dot_product_attention(q, k, v, mask, dropout_p=p, scale=self.scale)
         mixed: Tensor = self.out(heads.transpose(1, 2).flatten(2))
         return mixed

@@ -1,4 +1,4 @@
-"""Commands that make decoders and flicker: train, ladder, plan."""
+"""Commands that make decoders, cleaners and flicker: train, ladder, plan."""
 
 from __future__ import annotations
 
@@ -22,17 +22,26 @@ class Kind(StrEnum):
 
     DECODER = "decoder"
     CLEANING = "cleaning"
+    DENOISER = "denoiser"
 
 
 @app.command()
 def train(
-    config: ConfigFile,
-    recordings: Annotated[
-        list[Path], typer.Argument(help="Recordings (decoder: labelled).", metavar="FILE")
+    config: Annotated[
+        Path, typer.Argument(help="The session's YAML, or that of a denoiser.", metavar="CONFIG")
     ],
+    recordings: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            help="Recordings (decoder: labelled; denoiser: none).",
+            metavar="FILE",
+            show_default=False,
+        ),
+    ] = None,
+    *,
     out: Annotated[Path, typer.Option(help="Folder of the model to write; must not exist.")],
     kind: Annotated[
-        Kind, typer.Option(help="What to train: the decoder, or stages that clean.")
+        Kind, typer.Option(help="What to train: the decoder, stages that clean, or a denoiser.")
     ] = Kind.DECODER,
     decoder: Annotated[
         str | None, typer.Option(help="Decoder: kind to train; else the configuration's.")
@@ -54,9 +63,12 @@ def train(
         Path | None,
         typer.Option(help="A recording of somebody new, for a decoder that adapts without labels."),
     ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Denoiser: go on with a training that was stopped.")
+    ] = False,
     overrides: Overrides = None,
 ) -> None:
-    """Train the configuration's decoder on labelled recordings, or calibrate what cleans.
+    """Train the configuration's decoder on labelled recordings, or what cleans the signal.
 
     Recordings of several people make decoders for somebody new, of those kinds that tell
     people apart: recentred, deep_ssvep, deep_ssvep_ensemble, source_free.
@@ -68,10 +80,19 @@ def train(
     Example: [bold]bci train configs/imagery.yaml run1.xdf run2.xdf --out models/imagery[/bold]
 
     Example: [bold]bci train --kind cleaning session.yaml run1.xdf --out cleaning/anna[/bold]
+
+    Example: [bold]bci train --kind denoiser configs/denoiser/eog.yaml --out models/eog[/bold]
     """
     decoders_own = {
         "--decoder": decoder, "--subject": subject, "--bypass": bypass, "--adapt-to": adapt_to,
     }  # fmt: skip
+    if kind is Kind.DENOISER:
+        _refuse(kind, {"FILE": recordings, "--from-sample": from_sample, **decoders_own})
+        _train_denoiser(config, out, overrides, resume)
+        return
+    _refuse(kind, {"--resume": resume})
+    if not recordings:
+        raise ConfigError(f"--kind {kind} is trained on recordings; name one FILE or more")
     if kind is Kind.CLEANING:
         _refuse(kind, decoders_own)
         _train_cleaning(load(config, overrides), recordings, out, from_sample)
@@ -84,6 +105,13 @@ def train(
             settings, recordings, out, decoder=decoder, from_sample=from_sample,
             people=subject or (), bypassed=bypass or (), adapt_to=adapt_to, report=say,
         )  # fmt: skip
+
+
+def _train_denoiser(config: Path, out: Path, overrides: list[str] | None, resume: bool) -> None:
+    with busy("training"):
+        from bci.calibration.denoising import train as fit
+
+        fit(config, out, overrides=overrides, resume=resume, report=say)
 
 
 def _train_cleaning(config: Config, recordings: list[Path], out: Path, from_sample: int) -> None:

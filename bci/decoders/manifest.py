@@ -6,7 +6,6 @@ The manifest is the readable half of a model artifact (see `bci.decoders.artifac
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Literal
@@ -19,6 +18,7 @@ from bci import registry
 from bci.config import Settings, StageSettings
 from bci.decoders.stopping import StoppingRule
 from bci.errors import ModelError
+from bci.model_files import content_digest
 from bci.types import FloatArray, StreamInfo
 
 #: Stages that treat each channel by itself; any other one may mix channels.
@@ -116,9 +116,7 @@ class Manifest(Settings):
         exclude = {"digest", "created"}
         # models from before these existed keep their digest
         exclude |= {name for name in ("stopping", "worth", "bypassed") if not getattr(self, name)}
-        fields = self.model_dump(mode="json", exclude=exclude)
-        text = json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-        return hashlib.sha256(text.encode()).hexdigest()
+        return content_digest(self.model_dump(mode="json", exclude=exclude))
 
     @property
     def why_bypassed(self) -> dict[int, str]:

@@ -15,8 +15,6 @@ are trusted. The hashes find damage and mix-ups; they don't prove an origin.
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -35,6 +33,7 @@ from bci import registry
 from bci.decoders import Decoder
 from bci.decoders.manifest import Manifest
 from bci.errors import ModelError
+from bci.model_files import read_file, write_folder
 from bci.types import FloatArray
 
 MANIFEST = "manifest.json"
@@ -141,7 +140,7 @@ def save(decoder: Any, manifest: Manifest, folder: str | Path) -> Manifest:
     )
     filled = Manifest.model_validate_json(filled.model_dump_json())  # as it will be read
     filled = filled.model_copy(update={"digest": filled.content_digest()})
-    _write(folder, {filled.file: data, MANIFEST: filled.model_dump_json(indent=1).encode()})
+    write_folder(folder, {filled.file: data, MANIFEST: filled.model_dump_json(indent=1).encode()})
     return filled
 
 
@@ -162,7 +161,7 @@ def load(folder: str | Path, trusted: Sequence[str] = ()) -> tuple[Decoder, Mani
     """
     folder = Path(folder)
     manifest = read_manifest(folder)
-    data = _read(folder / manifest.file)
+    data = read_file(folder / manifest.file)
     if hashlib.sha256(data).hexdigest() != manifest.file_sha256:
         raise ModelError(
             f"model '{folder}': {manifest.file} is not the file that the manifest describes "
@@ -285,39 +284,6 @@ def _versions() -> dict[str, str]:
 # --- files -----------------------------------------------------------------------------------
 
 
-def _write(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Write beside the target and rename, so that a crash leaves no half model."""
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ModelError(f"'{folder}' exists already; choose another name for the model")
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".model-") as temporary:
-            half = Path(temporary) / folder.name  # mkdtemp: for the owner only
-            half.mkdir(mode=0o700)
-            for name, data in files.items():
-                descriptor = os.open(half / name, os.O_CREAT | os.O_WRONLY, 0o600)
-                with os.fdopen(descriptor, "wb") as file:
-                    file.write(data)
-                    file.flush()
-                    os.fsync(file.fileno())
-            half.rename(folder)
-    except OSError as error:
-        raise ModelError(
-            f"model '{folder}' cannot be written: {error.strerror or error}"
-        ) from error
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError as error:
-        raise ModelError(
-            f"model '{path.parent}' is not complete: {path.name} is missing"
-        ) from error
-    except OSError as error:
-        raise ModelError(f"'{path}' cannot be read: {error.strerror or error}") from error
-
-
 def read_manifest(folder: Path) -> Manifest:
     """Read a manifest alone.
 
@@ -330,7 +296,7 @@ def read_manifest(folder: Path) -> Manifest:
         what = "is a file" if folder.exists() else "does not exist"
         raise ModelError(f"model '{folder}' {what}; a model is a folder with a {MANIFEST}")
     try:
-        manifest = Manifest.model_validate_json(_read(folder / MANIFEST))
+        manifest = Manifest.model_validate_json(read_file(folder / MANIFEST))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or MANIFEST

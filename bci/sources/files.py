@@ -41,6 +41,7 @@ READERS: dict[str, tuple[str, str]] = {
     ".gdf": ("mne_files:read_gdf", "GDF"),
     ".vhdr": ("mne_files:read_brainvision", "BrainVision"),
     ".set": ("mne_files:read_eeglab", "EEGLAB"),
+    ".dat": ("bci2000:read_bci2000", "BCI2000"),
     ".txt": ("openbci:read_openbci", "OpenBCI GUI text"),
     ".npz": ("numpy_files:read_npz", "NumPy"),
     ".npy": ("numpy_files:read_npy", "NumPy"),
@@ -170,7 +171,7 @@ def load_recording(
     Parameters
     ----------
     path : path
-        XDF; FIF, EDF, BDF, GDF, BrainVision (.vhdr), EEGLAB (.set); text of the
+        XDF; FIF, EDF, BDF, GDF, BrainVision (.vhdr), EEGLAB (.set); BCI2000; text of the
         OpenBCI GUI; NumPy .npz (`data` (n_samples, n_channels) in microvolts,
         `sfreq`, `ch_names`, optionally `ch_types` and `markers`, rows of
         (sample index, value)) or .npy.

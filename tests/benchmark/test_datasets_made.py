@@ -14,7 +14,6 @@ from scipy import signal
 
 from bci.benchmark.data import Dataset
 from bci.benchmark.datasets import KINDS, DatasetSettings, find
-from bci.benchmark.datasets.bci2000_files import read_dat
 from bci.benchmark.datasets.epoching import cut, stack_bands, without_hum
 from bci.benchmark.transforms import FilterBank
 from bci.calibration.training import collect
@@ -24,6 +23,7 @@ from bci.recording.export import export_bids
 from bci.recording.layout import new_run
 from bci.recording.writer import Recorder
 from bci.sources.files import Recording, load_recording, place_markers
+from bci.sources.formats.bci2000 import read_dat
 from bci.types import StreamInfo
 
 
@@ -142,6 +142,9 @@ def test_bci2000_trials_come_from_states_and_names_from_files(tmp_path):
     assert second.trials.tolist() == np.repeat(range(6), 3).tolist()  # numbered on over both runs
     file = read_dat(tmp_path / "annS001R01.dat")
     np.testing.assert_array_equal(first.X[1], file.data[200:300].T)  # from sample 100, window 2
+    signal = load_recording(tmp_path / "annS001R01.dat")
+    np.testing.assert_array_equal(signal.data, file.data)
+    assert (signal.info.sfreq, signal.info.ch_names) == (file.sfreq, file.ch_names)
     runs = data.continuous("ann")
     assert [s.session for s in runs] == ["001", "002", "002"]
     marks = [(m.index, m.value) for m in runs[0].recording.markers]

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from bci.dsp import Stage
 from bci.types import Chunk, Flag, FloatArray, StreamInfo
+
+sys.path.insert(0, str(Path(__file__).parent))  # for the modules beside this one
 
 EEG = ("Fp1", "Fp2", "C3", "Cz", "C4", "P3", "P4", "O1", "Oz", "O2")
 

@@ -9,14 +9,9 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from models.augmentation import Augmentation
-from models.classifier_training import (
-    ClassifierTraining,
-    Recipe,
-    load_weights,
-    scores,
-    weights_of,
-)
+from models.classifier_training import ClassifierTraining, Recipe, scores
 from models.devices import seeded
+from models.network_training import load_weights, weights_of
 
 
 def windows(n=48, seed=0, amplitude=0.5):

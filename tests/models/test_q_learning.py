@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch.nn import functional as F  # noqa: N812
 
-from models.classifier_training import weights_of
 from models.devices import seeded
+from models.network_training import weights_of
 from models.q_learning import QRecipe, QTraining, Replay
 from models.rleegnet import RLEEGNet, RLEEGNetConfig
 

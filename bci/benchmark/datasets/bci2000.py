@@ -24,12 +24,12 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from bci.benchmark.datasets.bci2000_files import DatFile, read_dat, read_header
 from bci.benchmark.datasets.recorded import Part, RecordedDataset, files
 from bci.benchmark.datasets.scheme import Scheme
 from bci.benchmark.datasets.settings import FolderSettings
 from bci.errors import SourceError
 from bci.sources.files import Recording, regular_stamps
+from bci.sources.formats.bci2000 import DatFile, read_dat, read_header
 from bci.types import RawMarker, StreamInfo
 
 #: States that a task is told by.

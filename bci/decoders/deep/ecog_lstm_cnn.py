@@ -95,8 +95,9 @@ class ECoGLSTMCNN(FeatureClassifier):
 
     def _learn(self, windows: FloatArray, codes: NDArray[np.intp]) -> dict[str, FloatArray]:
         require_torch("the network for ECoG")
-        from models.classifier_training import ClassifierTraining, Recipe, scores, weights_of
+        from models.classifier_training import ClassifierTraining, Recipe, scores
         from models.devices import seeded
+        from models.network_training import weights_of
 
         counts = np.bincount(codes)
         if counts.min() < 2:
@@ -158,7 +159,8 @@ class ECoGLSTMCNN(FeatureClassifier):
 
     def _log_proba(self, windows: FloatArray) -> FloatArray:
         require_torch("the network for ECoG")
-        from models.classifier_training import load_weights, scores
+        from models.classifier_training import scores
+        from models.network_training import load_weights
 
         learned = self.learned_
         power = self._log_power(windows, learned["baseline"])

@@ -185,7 +185,8 @@ def train(
         A checkpoint is damaged, belongs to something else or cannot be written.
     """
     from models.augmentation import Augmentation
-    from models.classifier_training import ClassifierTraining, Recipe, weights_of
+    from models.classifier_training import ClassifierTraining, Recipe
+    from models.network_training import weights_of
 
     watch = oversight or Oversight()
     recipe = Recipe(
@@ -246,7 +247,8 @@ def scorer(
     """
     import torch
 
-    from models.classifier_training import load_weights, scores
+    from models.classifier_training import scores
+    from models.network_training import load_weights
 
     network = network.to("cpu")
     load_weights(network, weights)

@@ -83,8 +83,9 @@ def train_network(
         torch is not installed.
     """
     require_torch()
-    from models.classifier_training import ClassifierTraining, Recipe, weights_of
+    from models.classifier_training import ClassifierTraining, Recipe
     from models.devices import seeded
+    from models.network_training import weights_of
     from models.q_learning import QRecipe, QTraining
 
     n_actions = int(split.codes.max()) + 1
@@ -124,7 +125,7 @@ class QNetwork:
 
     def __init__(self, weights: Weights, shape: tuple[int, ...], n_actions: int) -> None:
         require_torch()
-        from models.classifier_training import load_weights
+        from models.network_training import load_weights
 
         self._network = _network(shape, n_actions)
         load_weights(self._network, weights)

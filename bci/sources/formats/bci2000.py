@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 
 from bci.electrodes import canonical
 from bci.errors import SourceError
-from bci.types import FloatArray
+from bci.sources.files import Recording, Wanted, regular_stamps
+from bci.types import FloatArray, StreamInfo
 
 _FORMATS = {"int16": "<i2", "int32": "<i4", "float32": "<f4"}
 _MICROVOLTS = {"": 1.0, "muv": 1.0, "uv": 1.0, "µv": 1.0, "nv": 1e-3, "mv": 1e3, "v": 1e6}
@@ -105,6 +106,14 @@ class DatFile:
         bits = bits[:, place.bit : place.bit + place.n_bits]
         values: NDArray[np.int64] = bits @ (1 << np.arange(place.n_bits, dtype=np.int64))
         return values
+
+
+def read_bci2000(path: Path, wanted: Wanted) -> Recording:
+    """Read the signal of a file as EEG; what its states mean depends on the experiment."""
+    file = read_dat(path)
+    info = StreamInfo(path.stem, file.sfreq, file.ch_names, ("eeg",) * len(file.ch_names))
+    notes = ["the file's states are left out: which of them are markers it does not tell"]
+    return Recording(path, info, file.data, regular_stamps(len(file.data), file.sfreq), notes=notes)
 
 
 def read_dat(path: Path) -> DatFile:

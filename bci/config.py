@@ -54,7 +54,20 @@ class StageSettings(Settings):
     """Base of the settings of a processing stage; `build()` returns a `bci.dsp.Stage`."""
 
     family: ClassVar[registry.Family | None] = "stage"
+    #: Whether it alters samples to mend them: `bci train` then asks whether that helps.
+    mends: ClassVar[bool] = False
+    #: Settings that change nothing about the signal: a model does not depend on them.
+    handling: ClassVar[frozenset[str]] = frozenset({"budget", "keep"})
+
     kind: str
+    budget: float | None = Field(
+        None,
+        gt=0,
+        description="share of real time that it may take, by-passed beyond; null: any",
+    )
+    keep: bool = Field(
+        False, description="where it mends: stays in use also if training shows no gain by it"
+    )
 
     def build(self) -> Any:
         """Make a `bci.dsp.Stage`."""

@@ -11,9 +11,9 @@ import threading
 from collections import deque
 from typing import NamedTuple
 
-from bci.types import Chunk, Command, DecoderSwap, Feedback, Gap, Prior, RawMarker
+from bci.types import Bypass, Chunk, Command, DecoderSwap, Feedback, Gap, Prior, RawMarker
 
-Note = RawMarker | Gap | Command | DecoderSwap | Feedback | Prior
+Note = RawMarker | Gap | Command | DecoderSwap | Feedback | Prior | Bypass
 
 #: Events other than samples that may wait; the oldest are dropped beyond it, and counted.
 MAX_NOTES = 10_000

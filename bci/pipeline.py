@@ -61,6 +61,8 @@ class Pipeline:
         None: windows are cut (see `windows`), nothing is decided.
     model : str
         Names the decoder in each decision.
+    bypassed : mapping of int to str, or None
+        Processing stages that are not in use from the start, and why.
 
     Attributes
     ----------
@@ -78,6 +80,8 @@ class Pipeline:
         Windows on which the decoder failed, and what it failed to learn from.
     learner : Learner or None
         What the decoder has learnt in this session; None: it does not adapt.
+    bypassed : dict of int to str
+        Number of each processing stage that is by-passed: why.
 
     Raises
     ------
@@ -86,12 +90,20 @@ class Pipeline:
     """
 
     def __init__(
-        self, config: Config, info: StreamInfo, decoder: Decoder | None = None, model: str = ""
+        self,
+        config: Config,
+        info: StreamInfo,
+        decoder: Decoder | None = None,
+        model: str = "",
+        bypassed: Mapping[int, str] | None = None,
     ) -> None:
         self.config = config
         self.raw_info = info
         self.adapter = ChannelAdapter(config.channels)
         self.chain = Chain([s.build() for s in config.processing])
+        self.bypassed = dict(bypassed or {})
+        for i in self.bypassed:
+            self.chain.bypass(i)
         self.info = self._reset(0)
         self.adaptations: list[str] = self.adapter.adaptations
         self.ratio: Fraction = self.adapter.ratio * self.chain.ratio
@@ -104,6 +116,7 @@ class Pipeline:
         self.position = 0
         self.paused = False
         self.n_decoder_errors = 0
+        self._by_model: frozenset[int] = frozenset()  # those of them that the model asked for
         self._last = np.zeros(info.n_channels)  # newest good value of each channel
         self._pending: list[tuple[int, int, Event]] = []  # heap: at, order of arrival, event
         self._arrivals = count()
@@ -121,12 +134,23 @@ class Pipeline:
         """Group delay of the processing in use, seconds."""
         return self.adapter.delay_s + self.chain.delay_s
 
+    @property
+    def bypassed_by_events(self) -> list[int]:
+        """Stages that are by-passed whatever the model was trained with."""
+        return sorted(self.bypassed.keys() - self._by_model)
+
     def use(
-        self, decoder: Decoder | None, model: str, stopping: StoppingRule | None = None
+        self,
+        decoder: Decoder | None,
+        model: str,
+        stopping: StoppingRule | None = None,
+        bypassed: Mapping[int, str] | None = None,
     ) -> None:
         """Decide by `decoder` (before the first sample; later push a `DecoderSwap`).
 
         `stopping`: when growing windows are decided, as it was calibrated for this decoder.
+        `bypassed`: stages that it was trained without, and why; they are by-passed, and those
+        that only the decoder before was trained without come back.
         One that adapts is copied and starts as training left it: what it learns stays in
         this pipeline, and to swap in the same model again is a rollback.
         """
@@ -144,6 +168,7 @@ class Pipeline:
         self.classes = () if decoder is None else tuple(str(c) for c in decoder.classes_)
         self._policy.forget()
         self._policy.follow(stopping, self.classes)
+        self._follow(bypassed or {})
 
     # --- events ------------------------------------------------------------------------------
 
@@ -220,11 +245,33 @@ class Pipeline:
         elif isinstance(event, Command):
             self._pause(event.action == "pause")
         elif isinstance(event, DecoderSwap):
-            self.use(event.decoder, event.model, event.stopping)
+            self.use(event.decoder, event.model, event.stopping, event.bypassed)
         elif isinstance(event, Bypass):
-            self.chain.bypass(event.stage, event.active)
+            self._by_model -= {event.stage}  # from now on it is as somebody wanted it
+            self._bypass(event.stage, event.active, event.reason)
         elif isinstance(event, Feedback):
             self._learn(event)
+
+    def _follow(self, bypassed: Mapping[int, str]) -> None:
+        """By-pass the stages that the model was trained without; use those of the last again."""
+        for i in sorted(self._by_model - bypassed.keys()):
+            self._bypass(i, False, "the model was trained with it")
+        others = self.bypassed.keys() - self._by_model
+        self._by_model = frozenset(bypassed.keys() - others)
+        for i in sorted(self._by_model):
+            self._bypass(i, True, bypassed[i])
+
+    def _bypass(self, i: int, active: bool, reason: str) -> None:
+        self.chain.bypass(i, active)
+        if (i in self.bypassed) == active:
+            return
+        name, why = self.config.processing[i].kind, f": {reason}" if reason else ""
+        if active:
+            self.bypassed[i] = reason
+            log.warning("from sample %d on stage '%s' is by-passed%s", self.position, name, why)
+        else:
+            del self.bypassed[i]
+            log.info("from sample %d on stage '%s' is in use again%s", self.position, name, why)
 
     def _pause(self, paused: bool) -> None:
         if paused != self.paused:

@@ -76,4 +76,4 @@ def _event(event: LoggedEvent, models: Path | None) -> Event:
         return event
     path = Path(event.model) if models is None else models / event.model
     decoder, manifest = load(path)
-    return DecoderSwap(event.at, decoder, event.model, manifest.stopping)
+    return DecoderSwap(event.at, decoder, event.model, manifest.stopping, manifest.why_bypassed)

@@ -37,6 +37,12 @@ BUILT_IN: dict[Family, dict[str, str]] = {
         "bad_channels": "bci.dsp.bad_channels:BadChannels",
         "amplitude": "bci.dsp.amplitude:AmplitudeGate",
         "broadband_power": "bci.dsp.broadband:BroadbandPower",
+        "line_noise": "bci.dsp.line_noise:LineNoise",
+        "eog_regression": "bci.dsp.artifacts.regression:EOGRegression",
+        "adaptive_filter": "bci.dsp.artifacts.adaptive:AdaptiveFilter",
+        "potato": "bci.dsp.artifacts.potato:PotatoField",
+        "asr": "bci.dsp.artifacts.asr:ASR",
+        "ica": "bci.dsp.artifacts.ica:ICA",
         "denoiser": "bci.dsp.artifacts.denoiser:DenoiserSettings",
     },
     "decoder": {

@@ -11,7 +11,7 @@ from pathlib import Path
 from time import perf_counter
 
 from bci.config import Config
-from bci.decoders.artifact import load_decoder
+from bci.decoders.artifact import bypassed, load_decoder
 from bci.errors import ConfigError, RecordingError, UntrainedDecoder
 from bci.metrics import accuracy_interval, chance_bound
 from bci.paradigms.cues import Opened, labelled
@@ -72,7 +72,7 @@ def decisions(
         raise ConfigError("the configuration has no 'decoder', so there is nothing to decide")
     pipeline = Pipeline(config, recording.info)
     try:
-        pipeline.use(*load_decoder(config, pipeline.info))
+        pipeline.use(*load_decoder(config, pipeline.info), bypassed(config))
     except UntrainedDecoder:
         if log_beside(path) is None:  # a session's log may swap in the decoder it trained
             raise
@@ -138,6 +138,8 @@ def decode(
     )
     abstained = [d for d in found if d.abstained]
     report(f"{len(found)} decisions, {len(abstained)} of them abstentions{_reasons(abstained)}")
+    if repaired := [d for d in found if d.quality.repaired]:
+        report(f"{len(repaired)} decisions rest on repaired data{_repairs(repaired)}")
     if not found:
         report(_why_none(recording, config))
     n_classes = max((len(d.proba) for d in found), default=0) or len(config.labels)
@@ -160,6 +162,11 @@ def _reasons(abstained: Iterable[Decision]) -> str:
     counts = Counter(reason for d in abstained for reason in d.quality.reasons or ("undecided",))
     listed = ", ".join(f"{reason} {n}" for reason, n in counts.most_common())
     return f" ({listed})" if listed else ""
+
+
+def _repairs(repaired: Iterable[Decision]) -> str:
+    counts = Counter(way for d in repaired for way in d.quality.repaired)
+    return f" ({', '.join(f'{way} {n}' for way, n in counts.most_common())})"
 
 
 def _why_none(recording: Recording, config: Config) -> str:

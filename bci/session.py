@@ -37,7 +37,7 @@ from bci.calibration.conductor import Conductor
 from bci.calibration.worker import TrainingWorker
 from bci.clock import now
 from bci.config import Config, dump
-from bci.decoders.artifact import ModelSettings, load_decoder
+from bci.decoders.artifact import ModelSettings, bypassed, load_decoder
 from bci.errors import BciError, ConfigError, RecordingError, UntrainedDecoder
 from bci.fusion import check
 from bci.inbox import Inbox, Item
@@ -48,8 +48,10 @@ from bci.recording.run import RunRecorder
 from bci.ring import RingBuffer
 from bci.sources import Source
 from bci.sources.markers import LSLMarkers
+from bci.stage_watch import StageWatch
 from bci.telemetry import Telemetry
 from bci.types import (
+    Bypass,
     Chunk,
     Command,
     Decision,
@@ -231,6 +233,7 @@ class Session:
 
     def _open_pipeline(self, info: StreamInfo) -> None:
         self.pipeline = Pipeline(self.config, info)
+        self._watch = StageWatch(self.pipeline)
         if self.config.decoder is not None:
             self._use_decoder(self.pipeline)
         for adaptation in self.pipeline.adaptations:
@@ -238,7 +241,7 @@ class Session:
 
     def _use_decoder(self, pipeline: Pipeline) -> None:
         try:
-            pipeline.use(*load_decoder(self.config, pipeline.info))
+            pipeline.use(*load_decoder(self.config, pipeline.info), bypassed(self.config))
         except UntrainedDecoder as error:
             if self.config.paradigm is not None and self.config.paradigm.calibration_runs:
                 log.info("%s; this session trains it after its calibration runs", error)
@@ -347,7 +350,9 @@ class Session:
     def _conduct(self) -> None:
         assert self._conductor is not None
         while not self._stopping.is_set():
-            self._conductor.train_when_due(0.1, self.swap_decoder)
+            self._conductor.train_when_due(
+                0.1, self.swap_decoder, lambda: self._pipeline.bypassed_by_events
+            )
 
     def _fail(self, error: BciError) -> None:
         log.error("%s", error)
@@ -360,6 +365,8 @@ class Session:
             began = now()
             self._push(event, item.arrived)
             self.telemetry.observe_push(len(event.data), self._reader.info.sfreq, now() - began)
+            for bypass in self._watch.observe(len(event.data) / self._reader.info.sfreq):
+                self._push(bypass, item.arrived)
             self._place_early_markers(item.arrived)
             if self._climber is not None:
                 self._climber.advance(self._pipeline.position)
@@ -396,6 +403,8 @@ class Session:
     def _push(self, event: Event, arrived: float) -> None:
         if self._record is not None and not isinstance(event, Chunk):
             self._record.event(event)
+        if isinstance(event, Bypass):
+            self._watch.see(event)
         for decision in self._pipeline.push(event):
             self._publish(decision, arrived)
 
@@ -417,8 +426,9 @@ class Session:
         if decision.label is not None or decision.abstained:
             self._last_label = decision.label
         self.telemetry.observe_decision(
-            decision.latency_ms, abstained=decision.abstained, reasons=decision.quality.reasons
-        )
+            decision.latency_ms, abstained=decision.abstained, reasons=decision.quality.reasons,
+            repaired=decision.quality.repaired,
+        )  # fmt: skip
 
     def _count_skipped(self, inbox: Inbox) -> None:
         n = inbox.n_skipped - self._n_skipped_seen
@@ -485,6 +495,7 @@ class Session:
                 "sfreq": pipeline.info.sfreq,
                 "delay_s": pipeline.delay_s,
                 "adaptations": pipeline.adaptations,
+                "stages": self.stages(),
             },
             "decoder": {
                 "model": pipeline.model,
@@ -512,6 +523,10 @@ class Session:
             ],
             "telemetry": self.telemetry.snapshot(),
         }
+
+    def stages(self) -> list[dict[str, Any]]:
+        """The processing stages, see `StageWatch.status`; empty before the source is open."""
+        return [] if self.pipeline is None else self._watch.status()
 
     def health(self) -> tuple[bool, list[str]]:
         """Whether samples come in, are decoded and are recorded; and what is wrong."""
@@ -583,6 +598,16 @@ class Session:
             check(proba, self._pipeline.classes, self.config)
         self._reader.inbox.put(Prior(0, proba), now())
 
+    def bypass(self, stage: int, active: bool) -> None:
+        """By-pass a processing stage from the next sample on, or use it again.
+
+        Raises
+        ------
+        ConfigError
+            There is no such stage, or it changes channels or rate.
+        """
+        self._reader.inbox.put(self._watch.asked(stage, active), now())
+
     def swap_decoder(self, path: Path) -> None:
         """Load a model artifact and decide by it from the next sample on."""
         config = self.config.model_copy(update={"decoder": ModelSettings(path=path)})
@@ -591,7 +616,8 @@ class Session:
             self._record.keep_model(path, name)
         if self._climber is not None:
             self._climber.end()
-        self._reader.inbox.put(DecoderSwap(0, decoder, name, stopping), now())
+        swap = DecoderSwap(0, decoder, name, stopping, bypassed(config))
+        self._reader.inbox.put(swap, now())
 
     def climb(self, action: Any) -> None:
         """Compare the ladder's rungs now, or go back to the rung before."""
@@ -618,5 +644,6 @@ class Session:
             self._trainer = None
         else:
             self._record.flush()
-            self.swap_decoder(self._trainer.train(self._record.paths))
+            paths = self._record.paths
+            self.swap_decoder(self._trainer.train(paths, self._pipeline.bypassed_by_events))
             self._trainer = None

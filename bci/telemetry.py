@@ -29,7 +29,7 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
-__all__ = ["BUCKETS_MS", "BUDGET", "N_KEPT", "Telemetry", "to_prometheus"]
+__all__ = ["BUCKETS_MS", "BUDGET", "N_KEPT", "Recent", "Telemetry", "summary", "to_prometheus"]
 
 _log = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ BUCKETS_MS = (1, 2, 3, 5, 7.5, 10, 15, 20, 30, 50, 75, 100, 200, 500, 1000, 5000
 _WARN_EVERY_S = 10.0
 
 
-class _Recent:
+class Recent:
     """The newest `N_KEPT` values, in memory allocated once."""
 
     def __init__(self) -> None:
@@ -50,10 +50,12 @@ class _Recent:
         self.n_seen = 0
 
     def add(self, value: float) -> None:
+        """Take one more."""
         self._values[self.n_seen % N_KEPT] = value
         self.n_seen += 1
 
     def copy(self) -> array[float]:
+        """Those that are kept, in no order."""
         return self._values[: min(self.n_seen, N_KEPT)]
 
 
@@ -79,28 +81,41 @@ class Telemetry:
         self.effective_rate_hz = float("nan")
         self._hop_s = hop_s or 0.0
         self._lock = Lock()
-        self._latency = _Recent()
+        self._latency = Recent()
         self._buckets = [0] * (len(BUCKETS_MS) + 1)
         self._latency_sum = 0.0
-        self._load = _Recent()
+        self._load = Recent()
         self._busy_s = self._data_s = 0.0
         self._n_samples = self._n_decisions = self._n_abstentions = 0
         self._n_gaps = self._n_jumps = self._n_over_budget = 0
         self._reasons: Counter[str] = Counter()
+        self._n_repaired = 0
+        self._repaired_by: Counter[str] = Counter()
         self._drops: Counter[str] = Counter()
         self._warn_after = -_WARN_EVERY_S
         self._process = psutil.Process()
 
     def observe_decision(
-        self, latency_ms: float | None, *, abstained: bool, reasons: Sequence[str] = ()
+        self,
+        latency_ms: float | None,
+        *,
+        abstained: bool,
+        reasons: Sequence[str] = (),
+        repaired: Sequence[str] = (),
     ) -> None:
-        """Count a decision; an abstention also under each of its `reasons`."""
+        """Count a decision; an abstention also under each of its `reasons`.
+
+        `repaired`: by what samples of its window were mended.
+        """
         with self._lock:
             self._n_decisions += 1
             if abstained:
                 self._n_abstentions += 1
                 for reason in reasons or ("undecided",):
                     self._reasons[reason] += 1
+            if repaired:
+                self._n_repaired += 1
+                self._repaired_by.update(repaired)
             if latency_ms is not None:
                 self._latency.add(latency_ms)
                 self._latency_sum += latency_ms
@@ -157,6 +172,8 @@ class Telemetry:
                 "decisions": self._n_decisions,
                 "abstentions": self._n_abstentions,
                 "abstention_reasons": dict(self._reasons),
+                "repaired": self._n_repaired,
+                "repaired_by": dict(self._repaired_by),
                 "drops": dict(self._drops),
                 "gaps": self._n_gaps,
                 "clock_jumps": self._n_jumps,
@@ -165,15 +182,15 @@ class Telemetry:
                 "latency_buckets": list(self._buckets),
             }
         rate = self.effective_rate_hz
-        result["latency_ms"] = _summary(latencies)
-        result["load"] = _summary(loads)
+        result["latency_ms"] = summary(latencies)
+        result["load"] = summary(loads)
         result["backlog_samples"] = self.backlog_samples
         result["effective_rate_hz"] = rate if np.isfinite(rate) else None
         result["memory_bytes"] = self._process.memory_info().rss
         return result
 
 
-def _summary(values: array[float]) -> dict[str, float | None]:
+def summary(values: array[float]) -> dict[str, float | None]:
     """Median, 99th percentile (both values that occurred) and largest; None while empty."""
     if not values:
         return {"p50": None, "p99": None, "max": None}
@@ -187,12 +204,14 @@ _COUNTERS = (
     ("samples", "Samples processed"),
     ("decisions", "Decisions, abstentions among them"),
     ("abstentions", "Decisions without a label"),
+    ("repaired", "Decisions whose window was mended, in part or whole"),
     ("gaps", "Breaks of the stream"),
     ("clock_jumps", "Jumps of the stream's clock"),
     ("over_budget", f"Hops whose processing took over {BUDGET:.0%} of the data's time"),
 )
 _LABELLED = (
     ("abstention_reasons", "reason", "Abstentions, once under each of their reasons"),
+    ("repaired_by", "stage", "Decisions whose window was mended, once under each way"),
     ("drops", "queue", "Items that did not fit a queue"),
 )
 _GAUGES = (
@@ -209,8 +228,8 @@ _SUMMARIES = (
 class _SnapshotCollector(Collector):
     """A snapshot as metric families, named ``bci_…``, in seconds and bytes."""
 
-    def __init__(self, snapshot: dict[str, Any]) -> None:
-        self._snapshot = snapshot
+    def __init__(self, snapshot: dict[str, Any], stages: Sequence[dict[str, Any]]) -> None:
+        self._snapshot, self._stages = snapshot, stages
 
     def collect(self) -> Iterator[Metric]:
         snapshot = self._snapshot
@@ -231,6 +250,32 @@ class _SnapshotCollector(Collector):
                 gauge.add_metric([quantile], np.nan if value is None else scale * value)
             yield gauge
         yield self._histogram()
+        yield from self._of_stages()
+
+    def _of_stages(self) -> Iterator[Metric]:
+        labels = ["stage", "kind"]
+        load = GaugeMetricFamily(
+            "bci_stage_load_ratio", "Time of a stage over data time, mean of ten seconds",
+            labels=labels,
+        )  # fmt: skip
+        budget = GaugeMetricFamily(
+            "bci_stage_budget_ratio", "Load from which a stage is by-passed", labels=labels
+        )
+        bypassed = GaugeMetricFamily(
+            "bci_stage_bypassed", "Whether a stage is by-passed", labels=labels
+        )
+        hop = GaugeMetricFamily(
+            "bci_stage_recent_hop_seconds", "Time of a stage a hop, over the newest hops",
+            labels=[*labels, "quantile"],
+        )  # fmt: skip
+        for row in self._stages:
+            names = [str(row["stage"]), row["kind"]]
+            load.add_metric(names, _number(row["load"]))
+            budget.add_metric(names, _number(row["budget"]))
+            bypassed.add_metric(names, float(not row["active"]))
+            for quantile, part in (("0.5", "p50"), ("0.99", "p99"), ("1", "max")):
+                hop.add_metric([*names, quantile], 1e-3 * _number(row["hop_ms"][part]))
+        yield from (load, budget, bypassed, hop)
 
     def _histogram(self) -> Metric:
         edges = [str(edge / 1e3) for edge in BUCKETS_MS] + ["+Inf"]
@@ -243,8 +288,15 @@ class _SnapshotCollector(Collector):
         )
 
 
-def to_prometheus(snapshot: dict[str, Any]) -> bytes:
-    """Render a `Telemetry.snapshot` in Prometheus' text format, version 0.0.4."""
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else value
+
+
+def to_prometheus(snapshot: dict[str, Any], stages: Sequence[dict[str, Any]] = ()) -> bytes:
+    """Render a `Telemetry.snapshot` in Prometheus' text format, version 0.0.4.
+
+    `stages`: the processing stages as in the status.
+    """
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_SnapshotCollector(snapshot))
+    registry.register(_SnapshotCollector(snapshot, stages))
     return generate_latest(registry)

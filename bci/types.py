@@ -262,22 +262,28 @@ class Prior:
 class DecoderSwap:
     """From sample `at` on, windows are decided by `decoder`, and growing ones when `stopping` says.
 
-    Without a rule of its own a decoder's posterior decides when.
+    Without a rule of its own a decoder's posterior decides when. `bypassed`: the stages that
+    the decoder was trained without, and why.
     """
 
     at: int
     decoder: Decoder = field(repr=False)
     model: str
     stopping: StoppingRule | None = None
+    bypassed: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Bypass:
-    """From sample `at` on, processing stage number `stage` is by-passed, or not any more."""
+    """From sample `at` on, processing stage number `stage` is by-passed, or not any more.
+
+    `reason` says why, in words.
+    """
 
     at: int
     stage: int
     active: bool = True
+    reason: str = ""
 
 
 Event = Chunk | Marker | Gap | Command | Feedback | Prior | DecoderSwap | Bypass

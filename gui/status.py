@@ -36,9 +36,17 @@ def describe(link: EngineLink) -> str:
         "paused" if status["paused"] else "",
         "" if rate is None else f"{rate:.1f} Hz",
         f"{told['decisions']} decisions" if status["decoder"]["labels"] else "",
+        _bypassed(status),
         _recording(status["recording"]),
     ]
     return "   ".join(part for part in parts if part)
+
+
+def _bypassed(status: dict[str, Any]) -> str:
+    """Stages that the samples go past, by no wish of the configuration."""
+    stages = status.get("processing", {}).get("stages", [])
+    kinds = [s["kind"] for s in stages if not s["active"]]
+    return f"▲ by-passed: {', '.join(kinds)}" if kinds else ""
 
 
 def _recording(record: dict[str, Any] | None) -> str:

@@ -33,7 +33,8 @@ def test_help_loads_nothing_heavy():
 
 
 def test_the_engine_needs_neither_qt_nor_torch():
-    assert not modules_after("import bci.session") & {"torch", "PySide6", "pyqtgraph"}
+    loaded = modules_after("import bci.session, bci.calibration.denoising")
+    assert not loaded & {"torch", "models", "PySide6", "pyqtgraph"}
 
 
 def test_a_session_with_a_classical_decoder_loads_no_torch():

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import pairwise
 from math import ceil, floor
@@ -21,6 +21,7 @@ import pytest
 from scipy import signal
 
 from bci import config, windows
+from bci.config import StageSettings
 from bci.dsp.resample import design
 from bci.pipeline import Pipeline
 from bci.types import (
@@ -29,6 +30,7 @@ from bci.types import (
     Command,
     DecoderSwap,
     Feedback,
+    Flag,
     Gap,
     Marker,
     Prior,
@@ -40,6 +42,35 @@ SFREQ = 100.0
 INFO = StreamInfo("test", SFREQ, ("A", "B", "aux", "C", "D"), ("eeg", "eeg", "misc", "eeg", "eeg"))
 EEG = [0, 1, 3, 4]
 NAMES = ("A", "B", "C", "D")
+
+
+# --- a stage that mends ---------------------------------------------------------------------------
+
+
+class Clip(StageSettings):
+    """Cuts samples beyond a limit off, and says so."""
+
+    kind: str = "clip"
+    max_uv: float = 15.0
+
+    def build(self):
+        return Clipper(self.max_uv)
+
+
+class Clipper:
+    delay_s = 0.0
+
+    def __init__(self, limit):
+        self.limit = limit
+
+    def reset(self, info, start=0):
+        return info
+
+    def __call__(self, chunk):
+        data = np.ascontiguousarray(chunk.data, np.float64)
+        rows = chunk.start + np.flatnonzero((np.abs(data) > self.limit).any(axis=1))
+        notes = (Flag(i, i + 1, "clip", rejects=False, repairs=True) for i in rows.tolist())
+        return Chunk(chunk.start, np.clip(data, -self.limit, self.limit), (*chunk.flags, *notes))
 
 
 # --- decoders ------------------------------------------------------------------------------------
@@ -110,6 +141,7 @@ def random_session(seed) -> Session:
             "quality": {
                 "max_bad_fraction": float(rng.choice([0.0, 0.0, 0.15, 1.0])),
                 "max_bad_channels": rng.choice([None, 0, 1]),
+                "max_repaired_fraction": float(rng.choice([1.0, 1.0, 0.0, 0.3])),
             },
             "decision": random_decision(rng, kind),
         }
@@ -118,8 +150,8 @@ def random_session(seed) -> Session:
     return Session(session, random_data(rng, n), decoder, random_events(rng, n, session))
 
 
-def random_stages(rng) -> Iterator[dict[str, Any]]:
-    choice = rng.random(6)
+def random_stages(rng) -> Iterator[Any]:
+    choice = rng.random(7)
     if choice[0] < 0.3:
         yield {"kind": "amplitude", "max_uv": 60.0}
     if choice[1] < 0.5:
@@ -128,6 +160,8 @@ def random_stages(rng) -> Iterator[dict[str, Any]]:
         yield {"kind": "bandpass", "low_hz": 2.0, "high_hz": 18.0, "order": 2}
     if choice[3] < 0.5:
         yield {"kind": "resample", "sfreq": float(rng.choice([40, 50, 64, 150, 200]))}
+    if choice[6] < 0.4:
+        yield Clip()
     if choice[4] < 0.4:
         yield {"kind": "reference"}
     if choice[3] < 0.2:
@@ -411,12 +445,11 @@ class Reference:
             parted.add(trial.broken)
         if not parted:
             return quality
-        reasons = tuple(sorted({*quality.reasons, *parted}))
-        return Quality(False, reasons, quality.bads, quality.bad_fraction)
+        return replace(quality, ok=False, reasons=tuple(sorted({*quality.reasons, *parted})))
 
     def _quality(self, start, stop):
         rules = self.session.config.quality
-        rejected = np.zeros(stop - start, bool)
+        rejected, mended = np.zeros((2, stop - start), bool)
         reasons, bads, broken = set(), set(), False
         for a, b, reason in self.gaps:
             if a < stop and b > start:
@@ -428,11 +461,15 @@ class Reference:
             if hit.any():
                 reasons.add(reason)
                 bads |= {channel} - {None}
-                rejected[-len(hit) :] |= hit
+                (mended if reason == "clip" else rejected)[-len(hit) :] |= hit
         fraction = rejected.sum() / (stop - start)
         many = rules.max_bad_channels is not None and len(bads) > rules.max_bad_channels
-        ok = not (broken or many or fraction > rules.max_bad_fraction)
-        return Quality(ok, tuple(sorted(reasons)), tuple(sorted(bads)), fraction)
+        repaired = mended.sum() / (stop - start)
+        if too_much := repaired > rules.max_repaired_fraction:
+            reasons.add("repaired-too-much")
+        ok = not (broken or many or too_much or fraction > rules.max_bad_fraction)
+        ways = ("clip",) if mended.any() else ()
+        return Quality(ok, tuple(sorted(reasons)), tuple(sorted(bads)), fraction, ways, repaired)
 
     def _decide(self, start, stop, trial, final, oldest):
         """Say what follows from one window; whether something was said."""
@@ -451,7 +488,7 @@ class Reference:
                 proba = None
                 self.n_errors += 1
                 reasons = (*quality.reasons, "decoder-error")
-                quality = Quality(False, reasons, quality.bads, quality.bad_fraction)
+                quality = replace(quality, ok=False, reasons=reasons)
         last = floor((stop - 1) / self.ratio)
         prior = None if trial is None else trial.prior
         if proba is not None and prior is not None:
@@ -462,8 +499,7 @@ class Reference:
             return False
         label, shown, forced, why, *fused = verdict
         if why is not None:
-            reasons = (*quality.reasons, why)
-            quality = Quality(False, reasons, quality.bads, quality.bad_fraction)
+            quality = replace(quality, ok=False, reasons=(*quality.reasons, why))
         classes = self.decoder.classes_.tolist()
         self.rows.append(
             Row(
@@ -552,6 +588,12 @@ def applied(stage, x, flags, offset, sfreq):
             end = min(len(x), i + 1 + round(stage.pad_s * sfreq))
             where[offset + i : offset + end] = True
         return x
+    if stage.kind == "clip":
+        beyond = (np.abs(x) > stage.max_uv).any(axis=1)
+        n = len(next(iter(flags.values())))
+        where = flags.setdefault(("clip", None), np.zeros(n, bool))
+        where[offset : offset + len(x)] |= beyond
+        return np.clip(x, -stage.max_uv, stage.max_uv)
     if stage.kind == "reference":
         return x - x.mean(axis=1, keepdims=True)
     if stage.kind == "notch":

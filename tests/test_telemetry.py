@@ -75,6 +75,35 @@ def test_abstentions_by_reason(telemetry):
     assert sum(snapshot["latency_buckets"]) == 3
 
 
+def test_decisions_on_repaired_data_by_what(telemetry):
+    telemetry.observe_decision(2.0, abstained=False)
+    telemetry.observe_decision(2.0, abstained=False, repaired=("asr", "eog"))
+    telemetry.observe_decision(2.0, abstained=True, reasons=("gap",), repaired=("asr",))
+    snapshot = telemetry.snapshot()
+    assert (snapshot["repaired"], snapshot["repaired_by"]) == (2, {"asr": 2, "eog": 1})
+    found = families(telemetry)
+    assert value(found["bci_repaired"]) == 2
+    assert value(found["bci_repaired_by"], stage="asr") == 2
+
+
+def test_stages_in_prometheus(telemetry):
+    empty, rows = dict.fromkeys(("p50", "p99", "max")), []
+    for i, (kind, active, load) in enumerate((("asr", False, None), ("notch", True, 0.02))):
+        hop_ms = empty if load is None else {"p50": 1.0, "p99": 2.0, "max": 4.0}
+        rows.append({"stage": i, "kind": kind, "active": active, "load": load,
+                     "budget": 0.1 if load is None else None, "hop_ms": hop_ms})  # fmt: skip
+    text = to_prometheus(telemetry.snapshot(), rows).decode()
+    found = {family.name: family for family in text_string_to_metric_families(text)}
+    asr, notch = ({"stage": str(i), "kind": kind} for i, kind in enumerate(("asr", "notch")))
+    assert value(found["bci_stage_bypassed"], **asr) == 1
+    assert value(found["bci_stage_bypassed"], **notch) == 0
+    assert np.isnan(value(found["bci_stage_load_ratio"], **asr))
+    assert value(found["bci_stage_load_ratio"], **notch) == 0.02
+    assert value(found["bci_stage_budget_ratio"], **asr) == 0.1
+    hop = found["bci_stage_recent_hop_seconds"]
+    assert value(hop, **notch, quantile="0.99") == pytest.approx(2e-3)
+
+
 @pytest.mark.parametrize("chunk", [1, 7, 20, 50, 200])
 def test_load_does_not_depend_on_chunks(telemetry, chunk):
     for _ in range(20_000 // chunk):

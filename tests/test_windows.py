@@ -180,9 +180,9 @@ def test_memory_of_the_ledger_is_bounded():
 
 
 FLAGS = st.builds(
-    lambda start, n, reason, channel, rejects: Flag(start, start + n, reason, channel, rejects),
+    lambda start, n, *rest: Flag(start, start + n, *rest),
     st.integers(0, 60), st.integers(0, 15), st.sampled_from(["a", "b"]),
-    st.sampled_from([None, "Cz"]), st.booleans(),
+    st.sampled_from([None, "Cz"]), st.booleans(), st.booleans(),
 )  # fmt: skip
 
 
@@ -191,22 +191,45 @@ def test_quality_is_that_of_the_samples_one_by_one(flags, at, length):
     """Flags of one kind may overlap, touch, and come in any order (two gates in one chain)."""
     cut = WindowCutter(
         WindowSettings(length_s=length / SFREQ, hop_s=0.01),
-        QualityRules(max_bad_fraction=0.3),
+        QualityRules(max_bad_fraction=0.3, max_repaired_fraction=0.5),
         SFREQ,
         3,
     )
     cut.add(Chunk(0, samples(0, 100), tuple(flags)))
     window = next(w for w in cut.due() if w.start == at)
     hit = [f for f in flags if any(f.start <= i < f.stop for i in range(at, at + length))]
-    bad = [
-        i for i in range(at, at + length) if any(f.start <= i < f.stop and f.rejects for f in hit)
-    ]
+    of = range(at, at + length)
+    bad = [i for i in of if any(f.start <= i < f.stop and f.rejects for f in hit)]
+    mended = [i for i in of if any(f.start <= i < f.stop and f.repairs for f in hit)]
+    too_much = {"repaired-too-much"} if len(mended) / length > 0.5 else set()
     assert window.quality == Quality(
-        len(bad) / length <= 0.3,
-        tuple(sorted({f.reason for f in hit})),
+        len(bad) / length <= 0.3 and not too_much,
+        tuple(sorted({f.reason for f in hit} | too_much)),
         tuple(sorted({f.channel for f in hit} - {None})),
         len(bad) / length,
+        tuple(sorted({f.reason for f in hit if f.repairs})),
+        len(mended) / length,
     )
+
+
+def test_what_was_mended_is_told_and_the_rule_abstains_beyond_its_share():
+    mended = (
+        Flag(100, 130, "asr", rejects=False, repairs=True),
+        Flag(120, 140, "eog", rejects=False, repairs=True),  # 10 samples are under both
+    )
+    for limit, spoilt in ((1.0, []), (0.6, [85, 90, 95, 100, 105]), (0.0, list(range(55, 140, 5)))):
+        rules = QualityRules(max_repaired_fraction=limit)
+        windows = feed(cutter(length_s=0.5, hop_s=0.05, rules=rules), 400, 20, mended)
+        by_start = {w.start: w.quality for w in windows}
+        assert [start for start, q in by_start.items() if not q.ok] == spoilt
+        assert by_start[100].repaired == ("asr", "eog")
+        assert by_start[100].repaired_fraction == pytest.approx(40 / 50)
+        assert by_start[135].repaired == ("eog",)
+        assert by_start[135].repaired_fraction == pytest.approx(5 / 50)
+        assert (by_start[150].repaired, by_start[150].repaired_fraction) == ((), 0.0)
+        for q in by_start.values():
+            assert ("repaired-too-much" in q.reasons) == (not q.ok)
+            assert q.bad_fraction == 0.0
 
 
 def test_windows_of_one_channel_are_copies():

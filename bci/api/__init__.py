@@ -65,6 +65,10 @@ class Engine(Protocol):
         """All there is to show, JSON-able; the server adds ``schema`` and ``api``."""
         ...
 
+    def stages(self) -> list[dict[str, Any]]:
+        """The processing stages as in the status, JSON-able."""
+        ...
+
     def health(self) -> tuple[bool, list[str]]:
         """Whether the engine does its work, and what is wrong where it doesn't."""
         ...
@@ -83,6 +87,10 @@ class Engine(Protocol):
 
     def expect(self, proba: Mapping[str, float] | None) -> None:
         """Give the prior of the next selection's labels, or take it back."""
+        ...
+
+    def bypass(self, stage: int, active: bool) -> None:
+        """By-pass processing stage number `stage`, or (`active` False) use it again."""
         ...
 
     def swap_decoder(self, path: Path) -> None:

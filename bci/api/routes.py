@@ -86,6 +86,13 @@ class PriorRequest(Settings):
     )
 
 
+class BypassRequest(Settings):
+    """Take a processing stage out of the way of the samples, or put it back."""
+
+    stage: int = Field(ge=0, description="number in 'processing', from 0")
+    active: bool = Field(True, description="true: by-pass it; false: use it again")
+
+
 class DecoderRequest(Settings):
     """Decide by another model from the next chunk on."""
 
@@ -147,7 +154,7 @@ def _reading(engine: Engine, sockets: Sockets) -> APIRouter:
     @router.get("/metrics")
     async def metrics() -> Response:
         """Latency, load, counts and memory in Prometheus' text format."""
-        text = to_prometheus(engine.telemetry.snapshot())
+        text = to_prometheus(engine.telemetry.snapshot(), engine.stages())
         return Response(text, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     @router.get("/v1/status")
@@ -191,6 +198,12 @@ def _control(engine: Engine) -> APIRouter:
     async def prior(body: PriorRequest) -> Response:
         """Say how probable each label is, for the next selection alone; recorded as used."""
         engine.expect(body.proba)
+        return _accepted()
+
+    @router.post("/bypass", status_code=202)
+    async def bypass(body: BypassRequest) -> Response:
+        """By-pass a processing stage from the next sample on, or use it again; logged."""
+        engine.bypass(body.stage, body.active)
         return _accepted()
 
     @router.post("/decoder", status_code=202)

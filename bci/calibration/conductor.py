@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -54,9 +54,12 @@ class Conductor:
                 self._due.set()
             self._open = None
 
-    def train_when_due(self, timeout_s: float, use: Callable[[Path], None]) -> None:
+    def train_when_due(
+        self, timeout_s: float, use: Callable[[Path], None], bypassed: Callable[[], Iterable[int]]
+    ) -> None:
         """Wait for the calibration runs to be over, at most `timeout_s`; train, and hand over.
 
+        `bypassed` says which processing stages to train without.
         What goes wrong is logged and in the status; the session goes on without a decoder.
         """
         if not self._due.wait(timeout_s):
@@ -65,7 +68,7 @@ class Conductor:
         try:
             log.info("the calibration runs are over: training")
             self._record.flush()
-            use(self._worker.train(self._record.paths))
+            use(self._worker.train(self._record.paths, bypassed()))
             log.info("the runs with feedback may begin")
         except BciError as error:
             self._error = str(error)

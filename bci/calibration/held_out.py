@@ -50,23 +50,47 @@ def score(
     ValueError
         The decoder cannot be trained.
     """
-    splits: Iterator[Split]
-    several = people is not None and len(np.unique(people)) > 1 and takes_subjects(estimator)
-    if several:
-        splits = LeaveOneGroupOut().split(X, y, people)
+    parts, method = splits(estimator, y, n_folds, people)
+    several = for_somebody_new(estimator, people)
+    n_right = sum(int(hits(estimator, X, y, p, several, subjects).sum()) for p in parts)
+    return accuracy(n_right, len(y), method)
+
+
+def for_somebody_new(estimator: Any, people: NDArray[Any] | None) -> bool:
+    """Whether the question is how the decoder does on a person it does not know."""
+    return people is not None and len(np.unique(people)) > 1 and takes_subjects(estimator)
+
+
+def splits(
+    estimator: Any, y: NDArray[Any], n_folds: int, people: NDArray[Any] | None = None
+) -> tuple[Iterator[Split], str]:
+    """Windows to train on and windows held out, one after the other; and the method in words."""
+    if for_somebody_new(estimator, people):
         method = "each person left out in turn, one window a trial"
         if hasattr(estimator, "update"):
             method += ", adapting without labels"
-    else:
-        splits = StratifiedKFold(n_folds).split(X, y)
-        method = STRATIFIED.format(n_folds)
-    n_right = 0
-    for train, test in splits:
-        told = None if subjects is None else subjects[train]
-        fitted = fit_to(clone(estimator), X[train], y[train], told)
-        found = _as_it_goes(fitted, X[test]) if several else fitted.predict(X[test])
-        n_right += int((found == y[test]).sum())
-    return accuracy(n_right, len(y), method)
+        return LeaveOneGroupOut().split(y, y, people), method
+    return StratifiedKFold(n_folds).split(y, y), STRATIFIED.format(n_folds)
+
+
+def hits(
+    estimator: Any,
+    X: FloatArray,
+    y: NDArray[Any],
+    split: Split,
+    as_it_goes: bool,
+    subjects: NDArray[Any] | None = None,
+) -> NDArray[np.bool_]:
+    """Which held-out windows of a split are decoded right; see `score`.
+
+    `as_it_goes`: an adaptive decoder learns from them meanwhile, without labels.
+    """
+    train, test = split
+    told = None if subjects is None else subjects[train]
+    fitted = fit_to(clone(estimator), X[train], y[train], told)
+    found = _as_it_goes(fitted, X[test]) if as_it_goes else fitted.predict(X[test])
+    right: NDArray[np.bool_] = np.asarray(found == y[test], dtype=bool)
+    return right
 
 
 def accuracy(n_right: int, n: int, method: str) -> Score:

@@ -21,7 +21,9 @@ from sklearn.base import clone
 
 from bci import registry
 from bci.calibration import held_out
+from bci.calibration.cleaning import self_calibrating
 from bci.calibration.stopping import cross_validated, fit_stopping, in_words, n_folds
+from bci.calibration.worth import judge
 from bci.config import Config, DecoderSettings, DynamicDecision, EachDecision, WindowSettings
 from bci.decoders.artifact import Manifest, save
 from bci.decoders.manifest import describe_processing, training_hash
@@ -57,6 +59,8 @@ class LabelledWindows:
         Labelled trials left out because their flicker ended sooner than a window lasts.
     people, sessions : array of str, shape (n_windows,), or None
         Whose each window is, and of which session of that person; None: all are one's.
+    trials : array of int, shape (n_windows, 2), or None
+        Which trial each window is of: number of its recording, onset of its marker.
     """
 
     X: FloatArray
@@ -68,6 +72,7 @@ class LabelledWindows:
     n_cut_short: int = 0
     people: Any = None
     sessions: Any = None
+    trials: Any = None
 
     def of(self, person: str, session: str) -> LabelledWindows:
         """The same windows, with whose they are."""
@@ -75,22 +80,29 @@ class LabelledWindows:
         return replace(self, people=np.full(n, person), sessions=np.full(n, session))
 
 
-def collect(config: Config, recording: Recording, from_sample: int = 0) -> LabelledWindows:
+def collect(
+    config: Config,
+    recording: Recording,
+    from_sample: int = 0,
+    bypassed: Iterable[int] = (),
+) -> LabelledWindows:
     """Cut the labelled windows of a recording.
 
     A window opens at each marker that opens one live (`window.markers`, or else
     every mapped event); its label is that of its own marker, or of its cue (see
     `bci.paradigms.cues`). Markers before `from_sample` count as if they were not there.
+    Samples go past the stages `bypassed`.
 
     Raises
     ------
     ConfigError
-        No window of the recording is labelled; the message lists its markers.
+        A stage cannot be by-passed; or no window of the recording is labelled, and the
+        message lists its markers.
     """
     labels = config.labels
     if not labels:
         raise ConfigError("training needs labels: map them to marker codes under 'events'")
-    pipeline = cutting(config, recording)
+    pipeline = cutting(config, recording, bypassed)
     window = pipeline.config.window
     markers = [(m.index or 0, m.value) for m in recording.markers if (m.index or 0) >= from_sample]
     openers = set(window.markers or labels)
@@ -106,7 +118,7 @@ def collect(config: Config, recording: Recording, from_sample: int = 0) -> Label
             "shorten window.length_s"
         )
     found = [
-        (asked[key], cut.data)
+        (asked[key], cut.data, key[0])
         for key, cut in marked_windows(pipeline, recording)
         if key in asked and key not in short
     ]
@@ -115,16 +127,17 @@ def collect(config: Config, recording: Recording, from_sample: int = 0) -> Label
             f"{recording.path}: no window of {window.length_s:g} s fits between its labelled "
             f"markers and its end at {recording.duration_s:.1f} s"
         )
-    good = [(label, data) for label, data in found if data is not None]
+    good = [(label, data, onset) for label, data, onset in found if data is not None]
     empty = np.empty((0, pipeline.info.n_channels, pipeline.cutter.length))
     return LabelledWindows(
-        np.stack([data for _, data in good]) if good else empty,
-        np.array([label for label, _ in good], dtype=str),
+        np.stack([data for _, data, _ in good]) if good else empty,
+        np.array([label for label, _, _ in good], dtype=str),
         pipeline.info,
         describe_processing(config.processing, pipeline.chain.stages),
         n_rejected=len(found) - len(good),
         n_unlabelled=sum(o.label is None for o in opened),
         n_cut_short=len(short),
+        trials=np.array([(0, onset) for _, _, onset in good], dtype=int).reshape(-1, 2),
     )
 
 
@@ -138,12 +151,13 @@ def trials_cut_short(config: Config, recording: Recording) -> set[tuple[int, str
     )
 
 
-def cutting(config: Config, recording: Recording) -> Pipeline:
+def cutting(config: Config, recording: Recording, bypassed: Iterable[int] = ()) -> Pipeline:
     """The live pipeline, cutting a window at each marker that opens one and deciding nothing."""
     window = config.window.model_copy(update={"kind": "marker"})
     return Pipeline(
         config.model_copy(update={"window": window, "decision": EachDecision(), "decoder": None}),
         recording.info,
+        bypassed=dict.fromkeys(bypassed, ""),
     )
 
 
@@ -271,14 +285,16 @@ def train(
     decoder: str | None = None,
     from_sample: int = 0,
     people: Sequence[str] = (),
+    bypassed: Iterable[int] = (),
     adapt_to: Path | None = None,
     report: Callable[[str], None],
 ) -> None:
     """Train on recordings and write the model artifact to `out`; see `collect` and `fit`.
 
     `people` names whose each recording is; empty: as file names of the BIDS template say,
-    or else all are one person's. `adapt_to`: a recording of somebody new, whose labels
-    are not used.
+    or else all are one person's. `bypassed`: processing stages to train without; others that
+    mend are judged, see `bci.calibration.worth`. `adapt_to`: a recording of somebody new,
+    whose labels are not used.
 
     Raises
     ------
@@ -296,14 +312,25 @@ def train(
         )
     if out.exists():  # now, not after the work
         raise ModelError(f"'{out}' exists already; choose another name for the model")
-    parts = []
-    for path, (person, session) in zip(recordings, _owners(recordings, people), strict=True):
-        part = collect(config, load_recording(path), from_sample)
-        whose = f", of {person}" if person else ""
-        report(f"{path}: {_described(part)}{whose}")
-        parts.append(part.of(person, session))
+    for note in self_calibrating(config):
+        report(note)
+    owners = _owners(recordings, people)
+
+    def gather(without: frozenset[int]) -> LabelledWindows:
+        parts = []
+        for path, (person, session) in zip(recordings, owners, strict=True):
+            part = collect(config, load_recording(path), from_sample, without)
+            if without == left_out:  # the first time
+                whose = f", of {person}" if person else ""
+                report(f"{path}: {_described(part)}{whose}")
+            parts.append(part.of(person, session))
+        return join(parts, recordings)
+
+    left_out = frozenset(bypassed)
     with _told(report):
-        fitted, manifest = fit(config, join(parts, recordings), decoder)
+        chain = judge(config, gather, settings.build, left_out, report=report)
+        fitted, manifest = fit(config, chain.windows, decoder)
+        manifest = chain.note(manifest)
         if adapt_to is not None:
             _adapt(fitted, config, adapt_to, report)
     saved = save(fitted, manifest, out)
@@ -414,6 +441,12 @@ def join(parts: Sequence[LabelledWindows], names: Sequence[Path]) -> LabelledWin
         n_cut_short=sum(p.n_cut_short for p in parts),
         people=_joined([p.people for p in parts]),
         sessions=_joined([p.sessions for p in parts]),
+        trials=_joined(
+            [
+                None if p.trials is None else p.trials * [0, 1] + [number, 0]
+                for number, p in enumerate(parts)
+            ]
+        ),
     )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -109,8 +109,10 @@ class TrainingWorker(CommandWorker):
             "decoder": self._decoder,
         }
 
-    def train(self, paths: RunPaths) -> Path:
+    def train(self, paths: RunPaths, bypassed: Iterable[int] = ()) -> Path:
         """Train on the recording as far as it is written; blocks until done.
+
+        `bypassed`: processing stages to train without.
 
         Raises
         ------
@@ -124,5 +126,7 @@ class TrainingWorker(CommandWorker):
         ]  # fmt: skip
         if self._decoder is not None:
             arguments += ["--decoder", self._decoder]
+        for stage in bypassed:
+            arguments += ["--bypass", str(stage)]
         self.run(arguments)
         return out

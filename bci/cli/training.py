@@ -1,4 +1,4 @@
-"""Commands that make decoders, denoisers and flicker: train, ladder, plan."""
+"""Commands that make decoders, cleaners and flicker: train, ladder, plan."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from bci.cli.app import ConfigFile, Overrides, RecordingFile, app, busy, load, s
 from bci.errors import ConfigError
 
 if TYPE_CHECKING:
+    from bci.config import Config
     from bci.paradigms.frequencies import Flicker
 
 
@@ -20,6 +21,7 @@ class Kind(StrEnum):
     """What `train` trains."""
 
     DECODER = "decoder"
+    CLEANING = "cleaning"
     DENOISER = "denoiser"
 
 
@@ -30,60 +32,78 @@ def train(
     ],
     recordings: Annotated[
         list[Path] | None,
-        typer.Argument(help="Labelled recordings (decoder).", metavar="FILE", show_default=False),
+        typer.Argument(
+            help="Recordings (decoder: labelled; denoiser: none).",
+            metavar="FILE",
+            show_default=False,
+        ),
     ] = None,
     *,
     out: Annotated[Path, typer.Option(help="Folder of the model to write; must not exist.")],
-    kind: Annotated[Kind, typer.Option(help="What to train.")] = Kind.DECODER,
+    kind: Annotated[
+        Kind, typer.Option(help="What to train: the decoder, stages that clean, or a denoiser.")
+    ] = Kind.DECODER,
     decoder: Annotated[
         str | None, typer.Option(help="Decoder: kind to train; else the configuration's.")
     ] = None,
     from_sample: Annotated[
-        int, typer.Option(min=0, help="Decoder: leave out markers before this sample.")
+        int, typer.Option(min=0, help="Leave out what comes before this sample.")
     ] = 0,
     subject: Annotated[
         list[str] | None,
         typer.Option(
-            help="Decoder: whose a recording is, once for each, in their order; else from file "
-            "names."
+            help="Whose a recording is: once for each, in their order; else from file names."
         ),
+    ] = None,
+    bypass: Annotated[
+        list[int] | None,
+        typer.Option(min=0, help="A stage of 'processing', from 0, to train without (repeatable)."),
     ] = None,
     adapt_to: Annotated[
         Path | None,
-        typer.Option(help="Decoder: a recording of somebody new, where it adapts without labels."),
+        typer.Option(help="A recording of somebody new, for a decoder that adapts without labels."),
     ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Denoiser: go on with a training that was stopped.")
     ] = False,
     overrides: Overrides = None,
 ) -> None:
-    """Train a decoder on labelled recordings, or a denoiser; writes a model.
+    """Train the configuration's decoder on labelled recordings, or what cleans the signal.
 
     Recordings of several people make decoders for somebody new, of those kinds that tell
     people apart: recentred, deep_ssvep, deep_ssvep_ensemble, source_free.
 
+    Stages that mend the signal are judged on held-out trials, with and without them; one that
+    shows no gain is by-passed, in the model and in sessions that load it, unless it says
+    [bold]keep: true[/bold] in the configuration.
+
     Example: [bold]bci train configs/imagery.yaml run1.xdf run2.xdf --out models/imagery[/bold]
+
+    Example: [bold]bci train --kind cleaning session.yaml run1.xdf --out cleaning/anna[/bold]
 
     Example: [bold]bci train --kind denoiser configs/denoiser/eog.yaml --out models/eog[/bold]
     """
     decoders_own = {
-        "FILE": recordings, "--decoder": decoder, "--from-sample": from_sample,
-        "--subject": subject, "--adapt-to": adapt_to,
+        "--decoder": decoder, "--subject": subject, "--bypass": bypass, "--adapt-to": adapt_to,
     }  # fmt: skip
     if kind is Kind.DENOISER:
-        _refuse(kind, decoders_own)
+        _refuse(kind, {"FILE": recordings, "--from-sample": from_sample, **decoders_own})
         _train_denoiser(config, out, overrides, resume)
         return
     _refuse(kind, {"--resume": resume})
     if not recordings:
-        raise ConfigError("a decoder is trained on labelled recordings; name one FILE or more")
+        raise ConfigError(f"--kind {kind} is trained on recordings; name one FILE or more")
+    if kind is Kind.CLEANING:
+        _refuse(kind, decoders_own)
+        _train_cleaning(load(config, overrides), recordings, out, from_sample)
+        return
     settings = load(config, overrides)
     with busy("training"):
         from bci.calibration.training import train as fit
 
         fit(
             settings, recordings, out, decoder=decoder, from_sample=from_sample,
-            people=subject or (), adapt_to=adapt_to, report=say,
+            people=subject or (), bypassed=bypass or (), adapt_to=adapt_to, report=say,
         )  # fmt: skip
 
 
@@ -92,6 +112,17 @@ def _train_denoiser(config: Path, out: Path, overrides: list[str] | None, resume
         from bci.calibration.denoising import train as fit
 
         fit(config, out, overrides=overrides, resume=resume, report=say)
+
+
+def _train_cleaning(config: Config, recordings: list[Path], out: Path, from_sample: int) -> None:
+    if len(recordings) != 1:
+        raise ConfigError(
+            f"cleaning is calibrated on one recording, and {len(recordings)} are named; choose one"
+        )
+    with busy("calibrating"):
+        from bci.calibration.cleaning import train as fit
+
+        fit(config, recordings[0], out, from_sample=from_sample, report=say)
 
 
 def _refuse(kind: Kind, options: Mapping[str, Any]) -> None:

@@ -19,7 +19,7 @@ from bci.config import Config, DecoderSettings
 from bci.decoders import AdaptiveDecoder, Decoder, MomentsDecoder, RewardedDecoder
 from bci.decoders.manifest import Manifest, adaptation, check
 from bci.decoders.stopping import StoppingRule
-from bci.decoders.storage import load, save
+from bci.decoders.storage import load, read_manifest, save
 from bci.errors import ConfigError, UntrainedDecoder
 from bci.types import FloatArray, Moments, StreamInfo
 
@@ -28,6 +28,7 @@ __all__ = [
     "ModelSettings",
     "PickedChannels",
     "adaptation",
+    "bypassed",
     "check",
     "load",
     "load_decoder",
@@ -194,3 +195,17 @@ def load_decoder(config: Config, info: StreamInfo) -> tuple[Decoder, str, Stoppi
             "'bci train' and set the decoder to {kind: model, path: FOLDER}"
         )
     return decoder, settings.kind, None
+
+
+def bypassed(config: Config) -> dict[int, str]:
+    """Processing stages that a session's model was trained without, by their number, and why.
+
+    Raises
+    ------
+    ModelError
+        The model's manifest cannot be read.
+    """
+    settings = config.decoder
+    if not isinstance(settings, ModelSettings):
+        return {}
+    return read_manifest(settings.path).why_bypassed

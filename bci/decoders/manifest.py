@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 from pydantic import Field, ValidationError
 
 from bci import registry
-from bci.config import Settings
+from bci.config import Settings, StageSettings
 from bci.decoders.stopping import StoppingRule
 from bci.errors import ModelError
 from bci.model_files import content_digest
@@ -25,6 +25,9 @@ from bci.types import FloatArray, StreamInfo
 _PER_CHANNEL = frozenset(
     {"bandpass", "highpass", "lowpass", "notch", "resample", "pick", "amplitude"}
 )
+#: What a description of a stage holds beside its settings, and the place of its calibration,
+#: which may change.
+_BESIDE = frozenset({"coefficients", "calibration_digest", "calibration"})
 
 
 class Score(Settings):
@@ -37,6 +40,34 @@ class Score(Settings):
     confidence: float = Field(default=0.95, gt=0, lt=1, description="coverage of the interval")
     n: int = Field(ge=1, description="number of windows or trials scored")
     method: str = Field(description="for example '5-fold, grouped by trial'")
+
+
+class StageWorth(Settings):
+    """What a stage that mends was worth in calibration; see `bci.calibration.worth`.
+
+    Both chains were scored on the same held-out trials; one whose window was rejected
+    was not decided right.
+    """
+
+    stage: int = Field(ge=0, description="number in 'processing', from 0")
+    kind: str
+    n: int = Field(ge=1, description="trials")
+    n_right: int = Field(ge=0, description="right with the stage")
+    n_gained: int = Field(ge=0, description="right with the stage alone")
+    n_lost: int = Field(ge=0, description="right without it alone")
+    p: float = Field(ge=0, le=1, description="one-sided sign test of gained against lost")
+    kept: bool = Field(description="it stays in use")
+
+    @property
+    def n_right_without(self) -> int:
+        """Right without the stage."""
+        return self.n_right - self.n_gained + self.n_lost
+
+    @property
+    def shares(self) -> str:
+        """Accuracy with and without it, in words."""
+        share, other = (100 * k / self.n for k in (self.n_right, self.n_right_without))
+        return f"with it {share:.1f} %, without {other:.1f} % of {self.n} trials"
 
 
 class Manifest(Settings):
@@ -62,6 +93,12 @@ class Manifest(Settings):
     stopping: StoppingRule | None = Field(
         default=None, description="when a trial of growing windows is decided; null: not calibrated"
     )
+    worth: tuple[StageWorth, ...] = Field(
+        default=(), description="stages that mend, as calibration judged them"
+    )
+    bypassed: tuple[int, ...] = Field(
+        default=(), description="stages of 'processing' that it was trained without, and needs so"
+    )
     # added while saving
     schema_version: Literal["bci.model/1"] = "bci.model/1"
     kind: str = ""
@@ -77,9 +114,15 @@ class Manifest(Settings):
     def content_digest(self) -> str:
         """SHA-256 of all fields but the date and the digest itself."""
         exclude = {"digest", "created"}
-        if self.stopping is None:  # models from before it existed keep their digest
-            exclude.add("stopping")
+        # models from before these existed keep their digest
+        exclude |= {name for name in ("stopping", "worth", "bypassed") if not getattr(self, name)}
         return content_digest(self.model_dump(mode="json", exclude=exclude))
+
+    @property
+    def why_bypassed(self) -> dict[int, str]:
+        """Stages that it was trained without, by their number, and why."""
+        judged = {w.stage: f"calibration showed no gain ({w.shares})" for w in self.worth}
+        return {i: judged.get(i, "the model was trained without it") for i in self.bypassed}
 
     @property
     def model_id(self) -> str:
@@ -98,7 +141,10 @@ def training_hash(X: FloatArray, y: ArrayLike) -> str:
 def describe_processing(
     settings: Sequence[Settings], stages: Sequence[Any] = ()
 ) -> tuple[dict[str, Any], ...]:
-    """List the settings of each stage, with "coefficients" where the built stage has a `sos`.
+    """List the settings of each stage, with what the built stage has beside them.
+
+    That is "coefficients" where it has a `sos`, and "calibration_digest" where it is
+    calibrated from a file.
 
     Parameters
     ----------
@@ -110,6 +156,8 @@ def describe_processing(
     for entry, stage in zip(described, stages, strict=False):
         if isinstance(sos := getattr(stage, "sos", None), np.ndarray):
             entry["coefficients"] = sos.tolist()
+        if (digest := getattr(stage, "digest", None)) is not None:
+            entry["calibration_digest"] = digest
     return tuple(described)
 
 
@@ -200,6 +248,8 @@ def _chain_differences(
         return [f"it was trained behind the stages {names[0]}, the stream passes {names[1]}"]
     for number, (one, other) in enumerate(zip(trained, live, strict=True), 1):
         where = f"processing stage {number} ({one['kind']})"
+        if found := _calibration_difference(one, other):
+            return [f"{where}: {found}"]
         then, now = _filled(one), _filled(other)
         for key in sorted(then.keys() | now.keys()):
             if not _same(then.get(key), now.get(key)):
@@ -210,17 +260,33 @@ def _chain_differences(
     return []
 
 
+def _calibration_difference(trained: Mapping[str, Any], live: Mapping[str, Any]) -> str | None:
+    """What stages have learnt is compared by content, wherever its file lies."""
+    digests = [stage.get("calibration_digest") for stage in (trained, live)]
+    if digests[0] == digests[1]:
+        return None
+    then, now = (
+        "on the stream itself"
+        if digest is None
+        else f"from {stage.get('calibration')} ({str(digest)[:8]})"
+        for digest, stage in zip(digests, (trained, live), strict=True)
+    )
+    return (
+        f"calibrated {then} in training, {now} now (name the file of the training, or train anew)"
+    )
+
+
 def _filled(stage: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a stage's settings, with the default of each option that they don't name.
+    """Return what a stage's settings say of the signal, with the default of each option unnamed.
 
     A model from before an option existed was trained without it, which is its default.
     """
-    stated = {key: value for key, value in stage.items() if key != "coefficients"}
+    stated = {key: value for key, value in stage.items() if key not in _BESIDE}
     cls = registry.find("stage", str(stage["kind"]))
     if cls is not None:
         with suppress(ValidationError):
-            return cls.model_validate(stated).model_dump(mode="json")
-    return stated
+            stated = cls.model_validate(stated).model_dump(mode="json")
+    return {key: value for key, value in stated.items() if key not in StageSettings.handling}
 
 
 def _same(one: Any, other: Any) -> bool:

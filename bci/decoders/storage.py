@@ -160,7 +160,7 @@ def load(folder: str | Path, trusted: Sequence[str] = ()) -> tuple[Decoder, Mani
         installed, or a skops file holds types that are not trusted.
     """
     folder = Path(folder)
-    manifest = _read_manifest(folder)
+    manifest = read_manifest(folder)
     data = read_file(folder / manifest.file)
     if hashlib.sha256(data).hexdigest() != manifest.file_sha256:
         raise ModelError(
@@ -284,7 +284,14 @@ def _versions() -> dict[str, str]:
 # --- files -----------------------------------------------------------------------------------
 
 
-def _read_manifest(folder: Path) -> Manifest:
+def read_manifest(folder: Path) -> Manifest:
+    """Read a manifest alone.
+
+    Raises
+    ------
+    ModelError
+        It is missing, damaged or altered.
+    """
     if not folder.is_dir():
         what = "is a file" if folder.exists() else "does not exist"
         raise ModelError(f"model '{folder}' {what}; a model is a folder with a {MANIFEST}")

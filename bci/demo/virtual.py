@@ -113,7 +113,12 @@ class VirtualSession:
         new = self._folder.models / "fbcca"
         model = save(decoder, manifest, new)
         new.rename(self._folder.models / model.model_id)
-        self._push(DecoderSwap(self._pipeline.position, decoder, model.model_id, model.stopping))
+        self._push(
+            DecoderSwap(
+                self._pipeline.position, decoder, model.model_id, model.stopping,
+                model.why_bypassed,
+            )
+        )  # fmt: skip
         return model
 
     def _advance(self, until_s: float, enough: Callable[[], bool] | None = None) -> None:

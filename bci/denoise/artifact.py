@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from pydantic import Field, ValidationError
 from safetensors import SafetensorError
 from safetensors import numpy as safetensors
@@ -92,9 +92,7 @@ class LoadedDenoiser:
     def __init__(self, denoiser: Denoiser, manifest: DenoiserManifest) -> None:
         self.denoiser, self.manifest = denoiser, manifest
 
-    def fit(
-        self, noisy: NDArray[np.floating], clean: NDArray[np.floating], sfreq: float
-    ) -> LoadedDenoiser:
+    def fit(self, noisy: ArrayLike, clean: ArrayLike, sfreq: float) -> LoadedDenoiser:
         """Learn nothing, it is trained; for use in place of denoisers that do.
 
         Raises
@@ -109,7 +107,7 @@ class LoadedDenoiser:
             )
         return self
 
-    def clean(self, x: NDArray[np.floating]) -> NDArray[np.float32]:
+    def clean(self, x: ArrayLike) -> NDArray[np.float32]:
         """Remove artifacts from windows.
 
         Parameters

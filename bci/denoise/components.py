@@ -266,9 +266,11 @@ def iclabel(raw: Any, ica: Any) -> tuple[Component, ...]:
     with warnings.catch_warnings():
         # it wants the filter's settings of its training, which a lower rate cannot have
         warnings.simplefilter("ignore")
+        from mne import use_log_level
         from mne_icalabel.iclabel import iclabel_label_components
 
-        proba: FloatArray = iclabel_label_components(raw, ica, inplace=False, backend="onnx")
+        with use_log_level("ERROR"):
+            proba: FloatArray = iclabel_label_components(raw, ica, inplace=False, backend="onnx")
     return tuple(
         Component(_ICLABEL[int(p.argmax())], f"ICLabel: {p.max():.0%}", float(p.max()))
         for p in proba

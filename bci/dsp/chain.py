@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from itertools import groupby
 
@@ -11,6 +11,7 @@ import numpy as np
 from bci.dsp import Stage
 from bci.dsp.artifacts.calibration import CalibratedStage
 from bci.dsp.filters import SosFilter, apply_sos
+from bci.dsp.lookahead import Lookahead
 from bci.errors import ConfigError
 from bci.types import Chunk, FloatArray, StreamInfo, rate_ratio
 
@@ -19,7 +20,9 @@ class Chain:
     """Stages in order; neighbouring filters run as one recursion, with the same arithmetic.
 
     A by-passed stage passes samples through, and stays by-passed over a
-    `reset`. When it comes back it starts anew at the sample reached.
+    `reset`. When it comes back it starts anew at the sample reached. The delay of
+    a stage that looks ahead (of any that has a delay and is no filter) is kept by
+    its by-pass, see `bci.dsp.lookahead`.
 
     Parameters
     ----------
@@ -33,7 +36,12 @@ class Chain:
         self._infos: list[StreamInfo] = []  # before each stage, and after the last
         self._ratios: list[Fraction] = []
         self._position = 0  # index of the next sample that enters
-        self._runs: list[Stage | _Fused] = []
+        self._looks: list[Lookahead | None] = [None] * len(self.stages)
+        self._runs: list[Stage | _Fused | Lookahead] = []
+        self._whose: list[list[tuple[int, float]]] = []  # of each run: stage, share of its time
+        self._clock: Callable[[], float] | None = None
+        self._run_s: list[float] = []  # that each run has taken, and no stage was told yet
+        self._stage_s = [0.0] * len(self.stages)
 
     @property
     def active(self) -> tuple[bool, ...]:
@@ -42,9 +50,9 @@ class Chain:
 
     @property
     def delay_s(self) -> float:
-        """Sum of the group delays of the stages in use, seconds."""
-        used = zip(self.stages, self._active, strict=True)
-        return sum(stage.delay_s for stage, active in used if active)
+        """Sum of the group delays of the stages in use, and of those kept, seconds."""
+        used = zip(self.stages, self._active, self._looks, strict=True)
+        return sum(stage.delay_s for stage, active, look in used if active or look is not None)
 
     @property
     def ratio(self) -> Fraction:
@@ -68,8 +76,10 @@ class Chain:
             before = self._infos[-1]
             after = _reset(stage, before, self._at(i), keep_calibration)
             self._ratios.append(rate_ratio(after.sfreq, before.sfreq))
-            if not self._active[i]:
-                self._check_bypass(i, before, after)
+            if not self._active[i] and (why := self._difference(i, before, after)):
+                raise ConfigError(why)
+            n_held = _n_held(stage, before) if self._difference(i, before, after) is None else 0
+            self._looks[i] = Lookahead(stage, n_held, self._active[i]) if n_held else None
             self._infos.append(after if self._active[i] else before)
         self._join()
         return self._infos[-1]
@@ -77,10 +87,43 @@ class Chain:
     def __call__(self, chunk: Chunk) -> Chunk:
         """See `Stage`."""
         self._position = chunk.stop
-        for run in self._runs:
-            chunk = run(chunk)
         if not self._runs:
             return Chunk(chunk.start, np.ascontiguousarray(chunk.data, np.float64), chunk.flags)
+        if self._clock is not None:
+            return self._timed(chunk, self._clock)
+        for run in self._runs:
+            chunk = run(chunk)
+        return chunk
+
+    def watch(self, clock: Callable[[], float] | None) -> None:
+        """Time each stage by `clock`, in seconds, from now on; None: no longer.
+
+        What the chain makes of samples does not depend on it.
+        """
+        self._clock = clock
+        self._run_s = [0.0] * len(self._runs)
+        self._stage_s = [0.0] * len(self.stages)
+
+    @property
+    def spent_s(self) -> list[float]:
+        """Seconds that each stage has taken since `watch`.
+
+        Neighbouring filters are timed as one and share their time by their sections.
+        """
+        for seconds, whose in zip(self._run_s, self._whose, strict=True):
+            for i, share in whose:
+                self._stage_s[i] += share * seconds
+        self._run_s = [0.0] * len(self._runs)
+        return list(self._stage_s)
+
+    def _timed(self, chunk: Chunk, clock: Callable[[], float]) -> Chunk:
+        spent = self._run_s
+        since = clock()
+        for k, run in enumerate(self._runs):
+            chunk = run(chunk)
+            reached = clock()
+            spent[k] += reached - since
+            since = reached
         return chunk
 
     def bypass(self, i: int, active: bool = True) -> None:
@@ -99,29 +142,44 @@ class Chain:
             )
         if self._active[i] != active:
             return
+        if active and (why := self.why_needed(i)) is not None:
+            raise ConfigError(why)
         if self._infos:
             self._switch(i, active)
         self._active[i] = not active
         self._join()
+
+    def why_needed(self, i: int) -> str | None:
+        """Why a stage cannot be by-passed; None: it can, or nothing is known before `reset`."""
+        if not self._infos:
+            return None
+        return self._difference(i, self._infos[i], self._infos[i + 1])
 
     def _switch(self, i: int, active: bool) -> None:
         """Take a running stage out (`active`: the by-pass is), or start it anew."""
         for run in self._runs:
             if isinstance(run, _Fused):
                 run.release()
+        look = self._looks[i]
         if active:
-            self._check_bypass(i, self._infos[i], self._infos[i + 1])
-        else:
-            _reset(self.stages[i], self._infos[i], self._at(i), keep_calibration=True)
+            if look is not None:
+                look.active = False
+            return
+        n_waiting = 0 if look is None else look.n_waiting
+        _reset(self.stages[i], self._infos[i], self._at(i) - n_waiting, keep_calibration=True)
+        if look is not None:
+            look.resume()
 
-    def _check_bypass(self, i: int, before: StreamInfo, after: StreamInfo) -> None:
-        if before.ch_names != after.ch_names or before.sfreq != after.sfreq:
-            name = type(self.stages[i]).__name__
-            raise ConfigError(
-                f"stage {i} ({name}) cannot be by-passed: it turns {before.n_channels} channels at "
-                f"{before.sfreq:g} Hz into {after.n_channels} at {after.sfreq:g} Hz, on which all "
-                "that follows relies; take it out of 'processing' instead"
-            )
+    def _difference(self, i: int, before: StreamInfo, after: StreamInfo) -> str | None:
+        """What would change for all that follows if stage `i` were by-passed; None: nothing."""
+        if before.ch_names == after.ch_names and before.sfreq == after.sfreq:
+            return None
+        name = type(self.stages[i]).__name__
+        return (
+            f"stage {i} ({name}) cannot be by-passed: it turns {before.n_channels} channels at "
+            f"{before.sfreq:g} Hz into {after.n_channels} at {after.sfreq:g} Hz, on which all "
+            "that follows relies; take it out of 'processing' instead"
+        )
 
     def _at(self, i: int) -> int:
         """Index, in the rate before stage `i`, of the next sample that enters it."""
@@ -132,15 +190,26 @@ class Chain:
 
     def _join(self) -> None:
         """Make the list of what is called: stages in use, neighbouring filters fused."""
-        used = [s for s, active in zip(self.stages, self._active, strict=True) if active]
-        self._runs = []
-        for is_filter, group in groupby(used, lambda stage: isinstance(stage, SosFilter)):
+        self._stage_s = self.spent_s
+        used = [i for i, on in enumerate(self._active) if on or self._looks[i] is not None]
+        self._runs, self._whose = [], []
+        for _, group in groupby(used, lambda i: isinstance(self.stages[i], SosFilter)):
             members = list(group)
-            filters = [s for s in members if isinstance(s, SosFilter)]
-            if is_filter and len(filters) > 1:
+            filters = [s for i in members if isinstance(s := self.stages[i], SosFilter)]
+            if len(filters) > 1:
+                n_sections = sum(len(f.sos) for f in filters)
+                shares = [len(f.sos) / n_sections for f in filters]
                 self._runs.append(_Fused(filters))
+                self._whose.append(list(zip(members, shares, strict=True)))
             else:
-                self._runs.extend(members)
+                self._runs.extend(self._looks[i] or self.stages[i] for i in members)
+                self._whose.extend([(i, 1.0)] for i in members)
+        self._run_s = [0.0] * len(self._runs)
+
+
+def _n_held(stage: Stage, info: StreamInfo) -> int:
+    """Samples by which a stage that looks ahead lags; 0: it does not look ahead."""
+    return 0 if isinstance(stage, SosFilter) else round(stage.delay_s * info.sfreq)
 
 
 def _reset(stage: Stage, info: StreamInfo, start: int, keep_calibration: bool) -> StreamInfo:

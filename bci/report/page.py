@@ -12,7 +12,7 @@ from bci.html import Block, Section, Table, render
 from bci.recording.layout import beside, parse
 from bci.report import tables
 from bci.report.record import SessionRecord, read_session
-from bci.report.trials import cued_trials, scores
+from bci.report.trials import cued_trials, repairs, scores
 
 _CUED = (
     "Trials whose target was told, decided by the decoder in use at that time. An abstention is "
@@ -130,6 +130,10 @@ def _cued(record: SessionRecord) -> Iterator[Block]:
 
 def _models(record: SessionRecord) -> Iterator[Block]:
     yield from _tables(tables.models(record))
+    if (judged := tables.worth(record)).rows:
+        yield Block(
+            "What mends the signal, judged by what it does to the decoder", tables=(judged,)
+        )
     looks = tuple(tables.ladder(record))
     if looks:
         forecast = record.assessments[-1]["forecast"]
@@ -148,3 +152,12 @@ def _quality(record: SessionRecord) -> Iterator[Block]:
     told = f"{n} decisions: {abstained} abstained, {forced} were forced by the longest window."
     shown = (tables.abstentions(record), tables.bad_channels(record))
     yield Block(tables=tuple(table for table in shown if table.rows), caption=told)
+    found = list(repairs(record.decisions, cued_trials(record)))
+    n_repaired = found[1].n
+    if n_repaired:
+        told = (
+            f"{n_repaired} of {n} decisions ({100 * n_repaired / n:.1f} %) rested on repaired data."
+        )
+        yield Block("Repaired data", tables=(tables.repaired(found),), caption=told)
+    else:
+        yield Block(caption="No decision rested on repaired data.")

@@ -11,8 +11,8 @@ from bci.html import Table
 from bci.metrics import chance_bound, chance_p_value, latency_percentiles
 from bci.paradigms.spelling_log import RecordedRun
 from bci.report.record import SessionRecord
-from bci.report.trials import TrialScore
-from bci.types import Command, Gap
+from bci.report.trials import RepairScore, TrialScore
+from bci.types import Bypass, Command, Gap
 
 _FACTS = ("", "")
 _DEEDS = {"pause": "decisions paused", "resume": "decisions resumed"}
@@ -182,6 +182,43 @@ def bad_channels(record: SessionRecord) -> Table:
     return Table("", ("bad channel", "decisions", "share"), tuple(rows))
 
 
+def repaired(scores: list[RepairScore]) -> Table:
+    """Decisions that rested on mended samples, by what, beside those on untouched ones."""
+    n = max(1, scores[0].n + scores[1].n)  # untouched, and mended in any way
+    judged = any(s.n_cued for s in scores)
+    rows = []
+    for s in scores:
+        row = [s.what, str(s.n), f"{100 * s.n / n:.1f} %", f"{100 * s.fraction:.1f} %"]
+        if judged:
+            low, high = s.interval if s.n_cued else (0.0, 1.0)
+            row.append(
+                f"{s.n_right} of {s.n_cued}: {s.n_right / s.n_cued:.3f} [{low:.3f}, {high:.3f}]"
+                if s.n_cued
+                else "–"
+            )
+        rows.append(tuple(row))
+    columns = ("window", "decisions", "share", "of its samples, on average")
+    return Table("", (*columns, "right on cued trials (95 %)") if judged else columns, tuple(rows))
+
+
+def worth(record: SessionRecord) -> Table:
+    """What the stages that mend were worth where decoders were trained."""
+    rows = [
+        (
+            name,
+            f"{w.stage}: {w.kind}",
+            f"{w.n_right} of {w.n}",
+            f"{w.n_right_without} of {w.n}",
+            f"{w.n_gained} gained, {w.n_lost} lost, p = {w.p:.3f}",
+            "in use" if w.kept else "by-passed",
+        )
+        for name, manifest in record.models.items()
+        for w in manifest.worth
+    ]
+    columns = ("decoder", "stage", "right with it", "without it", "trials", "")
+    return Table("", columns, tuple(rows), 2)
+
+
 def wholeness(record: SessionRecord) -> Table:
     """The file: samples, rate, breaks, what is wrong."""
     stream, verified = record.stream, record.verified
@@ -216,8 +253,15 @@ def notes(record: SessionRecord) -> Table:
     sfreq = record.info.sfreq
     lines = list(record.notes)
     lines += [(e.at / sfreq, _DEEDS[e.action]) for e in record.log if isinstance(e, Command)]
+    lines += [(e.at / sfreq, _bypass(record, e)) for e in record.log if isinstance(e, Bypass)]
     rows = tuple((clock(t), text) for t, text in sorted(lines))
     return Table("", ("at", "note"), rows, 2)
+
+
+def _bypass(record: SessionRecord, event: Bypass) -> str:
+    why = f": {event.reason}" if event.reason else ""
+    deed = "by-passed" if event.active else "in use again"
+    return f"stage '{record.config.processing[event.stage].kind}' {deed}{why}"
 
 
 def settings(record: SessionRecord) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +29,34 @@ class CuedTrial:
     onset: int
     label: str
     decision: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class RepairScore:
+    """Decisions that rest on mended samples, or on none.
+
+    Attributes
+    ----------
+    what : str
+        By what they were mended: "untouched", "repaired", or the stage's word.
+    n : int
+        Decisions.
+    fraction : float
+        Mean share of their samples that were mended, 0 to 1.
+    n_cued, n_right : int
+        Those among them whose label was told, and the right ones of these.
+    """
+
+    what: str
+    n: int
+    fraction: float
+    n_cued: int
+    n_right: int
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Wilson's, 95 %, of the accuracy on cued trials."""
+        return accuracy_interval(self.n_right, self.n_cued)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,4 +142,34 @@ def scores(record: SessionRecord, trials: list[CuedTrial]) -> Iterator[TrialScor
             sum(d["label"] is None for _, d in some),
             max(2, n_labels or len({t.label for t in trials})),
             sum(d["last"] - d["first"] + 1 for _, d in some) / len(some) / record.info.sfreq,
+        )
+
+
+def repairs(
+    decisions: Sequence[Mapping[str, Any]], trials: Sequence[CuedTrial]
+) -> Iterator[RepairScore]:
+    """How many decisions rested on mended samples, by what, and how right the cued ones were.
+
+    First the untouched ones, then all mended ones, then those under each way of mending,
+    the most frequent first; a decision may be under several. Recordings from before it was
+    noted have untouched ones only.
+    """
+    asked = {t.decision["seq"]: t.label for t in trials if t.decision is not None}
+    by: dict[str, list[Mapping[str, Any]]] = {"untouched": [], "repaired": []}
+    ways: dict[str, list[Mapping[str, Any]]] = {}
+    for d in decisions:
+        found = d["quality"].get("repaired", ())
+        by["repaired" if found else "untouched"].append(d)
+        for way in found:
+            ways.setdefault(way, []).append(d)
+    ordered = sorted(ways.items(), key=lambda item: (-len(item[1]), item[0]))
+    for what, some in (*by.items(), *ordered):
+        cued = [d for d in some if d["seq"] in asked]
+        fractions = [d["quality"].get("repaired_fraction", 0.0) for d in some]
+        yield RepairScore(
+            what,
+            len(some),
+            sum(fractions) / max(1, len(some)),
+            len(cued),
+            sum(asked[d["seq"]] == d["label"] for d in cued),
         )

@@ -2,7 +2,7 @@
 
 A dock is a `Dock`: made from the link and the theme, and asked to `refresh` by the
 window's one timer while it can be seen. It reads the link's stores and status, draws
-what is new, and asks nothing of the engine.
+what is new, and asks nothing of the engine but what a person clicks in it.
 """
 
 from __future__ import annotations

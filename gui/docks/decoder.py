@@ -112,7 +112,9 @@ class DecoderDock(Dock):
             f"model {decision['model']}",
             "" if latency is None else f"{latency:.0f} ms after its last sample",
             "taken at the longest window, below the threshold" if decision["forced"] else "",
+            _repaired(decision["quality"]),
             _abstentions(self.link.status),
+            _repairs(self.link.status),
         ]
         self.detail.setText(" · ".join(part for part in parts if part))
         self.bars.show_values(proba, label, limit)
@@ -165,6 +167,22 @@ def _abstentions(status: dict[str, Any] | None) -> str:
     told = status["telemetry"]
     reasons = ", ".join(f"{reason} {n}" for reason, n in told["abstention_reasons"].items())
     return f"abstained {told['abstentions']} of {told['decisions']} times ({reasons})"
+
+
+def _repaired(quality: dict[str, Any]) -> str:
+    """How much of the newest window was mended, and by what."""
+    if not quality.get("repaired"):
+        return ""
+    return f"{100 * quality['repaired_fraction']:.0f} % repaired ({', '.join(quality['repaired'])})"
+
+
+def _repairs(status: dict[str, Any] | None) -> str:
+    """How many decisions rested on mended data, and by what it was mended."""
+    told = {} if status is None else status["telemetry"]
+    if not told.get("repaired"):
+        return ""
+    ways = ", ".join(f"{way} {n}" for way, n in told["repaired_by"].items())
+    return f"{told['repaired']} of {told['decisions']} decisions on repaired data ({ways})"
 
 
 def _short(labels: list[str]) -> list[str]:

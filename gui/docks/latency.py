@@ -1,4 +1,4 @@
-"""Latency of decisions, and everything that was lost anywhere."""
+"""Latency of decisions, what each processing stage costs, and everything that was lost."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from PySide6.QtWidgets import QGridLayout, QLabel, QVBoxLayout, QWidget
 
 from gui.docks import Dock
 from gui.docks.plotting import Plot, pen
-from gui.link import EngineLink
+from gui.docks.stages import StageTable
+from gui.link import Answer, EngineLink
 from gui.theme import Theme
 
 __all__ = ["LatencyDock"]
@@ -57,10 +58,17 @@ class LatencyDock(Dock):
             grid.addWidget(value, row, 2 * column + 1)
         grid.setColumnStretch(1, 1)
         grid.setColumnStretch(3, 1)
+        self.stages = StageTable(theme)
+        self.stages.asked.connect(self._bypass)
+        self.problem = QLabel()
+        self.problem.setWordWrap(True)
+        self.problem.hide()
         content = QWidget()
         layout = QVBoxLayout(content)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addLayout(grid)
+        layout.addWidget(self.stages)
+        layout.addWidget(self.problem)
         layout.addWidget(self.plot, 1)
         self.set_content(content)
         self.use(theme)
@@ -69,6 +77,7 @@ class LatencyDock(Dock):
         """Take on the colours of `theme`."""
         super().use(theme)
         self.plot.use(theme)
+        self.stages.theme = theme
         self._line.setPen(pen(theme.accent))
         self._p99.setPen(pen(theme.warning, dashed=True))
 
@@ -86,7 +95,15 @@ class LatencyDock(Dock):
         if self.link.status is not None:
             self._show(self.link.status)
 
+    def _bypass(self, stage: int, active: bool) -> None:
+        self.link.post("/v1/bypass", {"stage": stage, "active": active}, self._answered)
+
+    def _answered(self, answer: Answer) -> None:
+        self.problem.setText(answer.error)
+        self.problem.setVisible(not answer.ok)
+
     def _show(self, status: dict[str, Any]) -> None:
+        self.stages.show_stages(status.get("processing", {}).get("stages", []))
         told, record = status["telemetry"], status["recording"]
         latency, load = told["latency_ms"], told["load"]
         self._p99.setValue(-1 if latency["p99"] is None else latency["p99"])

@@ -41,6 +41,11 @@ class FakeEngine:
     def status(self) -> dict[str, Any]:
         return {"version": "0", "streams": [{"state": "live", "rate": float("nan")}]}
 
+    def stages(self) -> list[dict[str, Any]]:
+        hop_ms = {"p50": 1.0, "p99": 2.0, "max": None}
+        return [{"stage": 0, "kind": "asr", "active": False, "load": 0.2, "budget": None,
+                 "hop_ms": hop_ms}]  # fmt: skip
+
     def health(self) -> tuple[bool, list[str]]:
         return not self.reasons, self.reasons
 
@@ -60,6 +65,9 @@ class FakeEngine:
 
     def expect(self, proba: dict[str, float] | None) -> None:
         self._called("prior", proba)
+
+    def bypass(self, stage: int, active: bool) -> None:
+        self._called("bypass", stage, active)
 
     def swap_decoder(self, path: Path) -> None:
         if self.loading is not None:

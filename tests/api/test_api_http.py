@@ -27,6 +27,7 @@ def test_status_is_versioned_json_without_nan(site):
 def test_metrics_are_prometheus_text(site, engine):
     engine.telemetry.observe_decision(2.0, abstained=False)
     answer = site.http.get("/metrics")
+    assert 'bci_stage_bypassed{kind="asr",stage="0"} 1.0' in answer.text
     assert answer.headers["content-type"].startswith("text/plain; version=")
     families = {f.name: f for f in text_string_to_metric_families(answer.text)}
     assert families["bci_decisions"].samples[0].value == 1
@@ -41,6 +42,8 @@ def test_metrics_are_prometheus_text(site, engine):
         ("/v1/control", {"action": "resume"}, ("command", "resume")),
         ("/v1/prior", {"proba": {"13 Hz": 1}}, ("prior", {"13 Hz": 1.0})),
         ("/v1/prior", {"proba": None}, ("prior", None)),
+        ("/v1/bypass", {"stage": 1}, ("bypass", 1, True)),
+        ("/v1/bypass", {"stage": 0, "active": False}, ("bypass", 0, False)),
         ("/v1/feedback", {"seq": 3, "correct": False}, ("feedback", 3, False, None)),
         ("/v1/feedback", {"seq": 3, "label": "13 Hz"}, ("feedback", 3, None, "13 Hz")),
         ("/v1/calibration", {"action": "start"}, ("calibrate", "start", None)),
@@ -178,7 +181,8 @@ def test_docs_stay_on(site):
     schema = site.http.get("/openapi.json").json()
     assert set(schema["paths"]) == {
         "/health", "/metrics", "/v1/status",
-        "/v1/markers", "/v1/control", "/v1/feedback", "/v1/prior", "/v1/decoder",
+        "/v1/markers", "/v1/control", "/v1/feedback", "/v1/prior", "/v1/bypass",
+        "/v1/decoder",
         "/v1/calibration", "/v1/ladder",
     }  # fmt: skip
     posts = [part["post"] for part in schema["paths"].values() if "post" in part]

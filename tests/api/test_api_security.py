@@ -16,6 +16,7 @@ CONTROL = [
     "/v1/control",
     "/v1/feedback",
     "/v1/prior",
+    "/v1/bypass",
     "/v1/decoder",
     "/v1/calibration",
     "/v1/ladder",

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from bci.api.wire import SampleFrame, dumps, info_to_json
 from bci.errors import BciError
-from bci.types import StreamInfo
+from bci.types import Decision, Quality, StreamInfo
 
 
 @given(
@@ -67,3 +67,12 @@ def test_stream_description() -> None:
         "units": ["uV", None],
         "positions_m": {"Cz": [0.0, 0.0, 0.1]},
     }
+
+
+def test_a_decision_says_on_what_it_rests():
+    quality = Quality(True, ("asr", "bad-channel"), ("Oz",), 0.0, ("asr",), 0.25)
+    decision = Decision(7, 0, 249, "a", {"a": 1.0}, quality, "fbcca")
+    assert json.loads(dumps(decision.to_json()))["quality"] == {
+        "ok": True, "reasons": ["asr", "bad-channel"], "bads": ["Oz"], "bad_fraction": 0.0,
+        "repaired": ["asr"], "repaired_fraction": 0.25,
+    }  # fmt: skip

@@ -223,15 +223,17 @@ def test_a_stopping_rule_travels_with_the_model_and_cannot_be_altered(tmp_path):
         load(tmp_path / "m")
 
 
-def test_models_from_before_stopping_rules_still_load(model):
+@pytest.mark.parametrize("missing", [("worth", "bypassed"), ("stopping", "worth", "bypassed")])
+def test_models_from_before_an_entry_existed_still_load(model, missing):
     path = model / "manifest.json"
     fields = json.loads(path.read_text())
-    assert fields.pop("stopping") is None
+    assert not any(fields.pop(name) for name in missing)
     plain = {k: v for k, v in fields.items() if k not in ("digest", "created")}
     text = json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     fields["digest"] = hashlib.sha256(text.encode()).hexdigest()  # as it was then
     path.write_text(json.dumps(fields))
-    assert load(model)[1].stopping is None
+    found = load(model)[1]
+    assert (found.stopping, found.worth, found.bypassed) == (None, (), ())
 
 
 def test_the_manifest_says_what_the_model_is(model):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 import numpy as np
@@ -12,8 +14,39 @@ from tiny_denoiser import tiny
 
 from bci import registry
 from bci.dsp import Stage
+from bci.dsp.artifacts.calibration import save
 from bci.dsp.chain import Chain
-from bci.types import Flag
+from bci.types import Flag, StreamInfo
+
+EEG = ("Fp1", "Fp2", "C3", "Cz", "C4", "P3", "P4", "O1", "Oz", "O2")
+
+
+def calibrated(kind: str) -> str:
+    """Calibration file of a stage, for the ten EEG channels of the stream."""
+    rng = np.random.default_rng(0)
+    n, n_out = 10, 3
+    arrays = {
+        "asr": {
+            "covariance": np.cov(rng.standard_normal((n, 99))) * 200,
+            "components": np.eye(n),
+            "mean": np.full(n, 15.0),
+            "sd": np.full(n, 3.0),
+            "window_s": np.array([0.5]),
+            "riemann": np.array([0.0]),
+        },
+        "ica": {
+            "unmixing": rng.standard_normal((n_out, n)),
+            "mixing": rng.standard_normal((n, n_out)),
+            "mean": rng.standard_normal(n),
+            "kept_spread": np.full(n, 20.0),
+        },
+    }[kind]
+    names = (*EEG[:4], "VEOG", *EEG[4:], "TRIG")
+    info = StreamInfo("test", 200.0, names, ("eeg",) * len(names))
+    path = Path(mkdtemp(prefix="calibration-")) / f"{kind}.safetensors"
+    save(path, arrays, kind, info)
+    return str(path)
+
 
 #: At least one entry for each kind that is registered; settings beside `kind`.
 CASES: dict[str, list[dict[str, Any]]] = {
@@ -35,6 +68,31 @@ CASES: dict[str, list[dict[str, Any]]] = {
     "amplitude": [{"max_uv": 400.0}, {"max_uv": 400.0, "pad_s": 0.25}],
     "denoiser": [{"path": tiny("art"), "hop_s": 0.2}, {"path": tiny("u_net"), "hop_s": 0.15}],
     "broadband_power": [{"baseline_s": 2.5}, {"highpass_hz": 30.0, "baseline": [9.0] * 11}],
+    "line_noise": [{}, {"freq_hz": 60.0, "harmonics": 1, "block_s": 0.05}],
+    "eog_regression": [
+        {"calibration_s": 3.0, "fit": "all"},
+        {"calibration_s": 2.0, "fit": "all", "reference": "frontal", "channels": ["Fp1", "Fp2"]},
+    ],
+    "adaptive_filter": [
+        {"taps": 2},
+        {"algorithm": "lms", "block_s": 0.033, "reference": "frontal", "lowpass_hz": 8.0},
+    ],
+    "potato": [
+        {"calibration_s": 3.5, "window_s": 0.4, "channels": ["P4", "O1", "Oz", "O2"]},
+        {
+            "calibration_s": 3.5,
+            "window_s": 0.5,
+            "hop_s": 0.13,
+            "lookahead_s": 0.0,
+            "channels": ["C4", "P4", "O1"],
+            "bands": [[2, 30]],
+        },
+    ],
+    "asr": [  # the latter is refused its calibration by what the signal holds
+        {"calibration": calibrated("asr"), "cutoff": 3.0},
+        {"calibration_s": 2.0, "lookahead_s": 0.1, "method": "riemann"},
+    ],
+    "ica": [{"calibration": calibrated("ica")}],
 }
 #: Stages whose sums depend on the length of a chunk in the last digits; all others are exact.
 INEXACT = {"resample"}
@@ -105,7 +163,8 @@ def _rest(flag: Flag) -> tuple[str, str | None, bool]:
 def test_rejecting_flags_are_passed_on(kind, case, info, recording, run) -> None:
     stage = build(kind, case)
     stage.reset(info, 0)
-    out = run(stage, recording, [13, 21, 20, 800], 0, FLAGS)
+    longer = np.concatenate([recording, recording[:200]])  # a stage may delay by up to a second
+    out = run(stage, longer, [13, 21, 20, 800], 0, FLAGS)
     assert out.flagged["non-finite", None, True].any()
     assert out.flagged["gap", None, True].any()
 

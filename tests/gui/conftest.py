@@ -82,9 +82,11 @@ class FedLink(EngineLink):
         """Append samples, shape (n_samples, n_channels)."""
         self.samples.write(self.samples.position, np.asarray(data, np.float32))
 
-    def decide(self, label, proba, reasons=(), bads=()):
+    def decide(self, label, proba, reasons=(), bads=(), repaired=()):
         """Append a decision about the newest sample."""
-        quality = Quality(not reasons, tuple(reasons), tuple(bads))
+        quality = Quality(
+            not reasons, tuple(reasons), tuple(bads), 0.0, tuple(repaired), 0.25 * bool(repaired)
+        )
         seq, last = self.decisions.last_seq + 1, self.samples.position - 1
         made = Decision(seq, last - 100, last, label, proba, quality, "fbcca", latency_ms=5.0 + seq)
         self.decisions.append(made.to_json())

@@ -10,6 +10,7 @@ from gui.docks.quality import QualityDock
 from gui.docks.spectrogram import SpectrogramDock
 from gui.docks.spectrum import SpectrumDock
 from gui.docks.topomap import TopomapDock
+from gui.link import Answer
 from gui.theme import DARK, LIGHT
 
 
@@ -192,6 +193,68 @@ def test_every_loss_is_shown_and_marked(fed, show):
     assert text["Display lost"] == "▲ 9 samples, 0 decisions"
     assert text["Clock jumps"] == "0"
     assert text["Not recorded"] == "no recording"
+
+
+def stage(number, kind, **changes):
+    return {
+        "stage": number, "kind": kind, "active": True, "why_bypassed": None, "why_needed": None,
+        "calibrated": None, "problem": None, "delay_s": 0.0, "budget": None, "load": 0.021,
+        "hop_ms": {"p50": 1.0, "p99": 2.5, "max": 4.0}, **changes,
+    }  # fmt: skip
+
+
+STAGES = [
+    stage(0, "resample", why_needed="stage 0 (Resampler) cannot be by-passed", delay_s=0.04),
+    stage(1, "asr", calibrated=True, budget=0.1, load=0.08, delay_s=0.1),
+    stage(2, "ica", calibrated=False, problem="ica: 30 s are needed"),
+    stage(3, "denoiser", active=False, why_bypassed="it takes 31 % of real time", budget=0.2),
+    stage(4, "bandpass", load=None, hop_ms=dict.fromkeys(("p50", "p99", "max"))),
+]
+
+
+def test_stages_are_shown_with_state_and_cost_and_can_be_bypassed(fed, show, monkeypatch):
+    link = fed()
+    dock = show(LatencyDock, link)
+    link.status = status()  # of an engine from before it told its stages
+    dock.refresh()
+    assert dock.stages.isHidden()
+    link.status = status(processing={"stages": STAGES})
+    dock.refresh()
+    table = [[dock.stages.item(r, c).text() for c in range(5)] for r in range(5)]
+    assert table == [
+        ["resample", "in use", "40 ms", "1.00 / 2.50", "2.1 %"],
+        ["asr", "in use", "100 ms", "1.00 / 2.50", "8.0 % of 10 %"],
+        ["ica", "▲ not calibrated: ica: 30 s are needed", "–", "1.00 / 2.50", "2.1 %"],
+        ["denoiser", "▲ by-passed: it takes 31 % of real time", "–", "1.00 / 2.50",
+         "2.1 % of 20 %"],
+        ["bandpass", "in use", "–", "–", "–"],
+    ]  # fmt: skip
+    asked = []
+    monkeypatch.setattr(link, "post", lambda path, body, done: asked.append((path, body)))
+    buttons = [dock.stages.cellWidget(r, 5) for r in range(5)]
+    assert [b.isEnabled() for b in buttons] == [False, True, True, True, True]
+    buttons[1].click()
+    buttons[3].click()
+    assert asked == [
+        ("/v1/bypass", {"stage": 1, "active": True}),
+        ("/v1/bypass", {"stage": 3, "active": False}),
+    ]
+    dock._answered(Answer(False, 400, "there is no stage 9"))
+    assert dock.problem.text() == "there is no stage 9"
+    dock.use(DARK)
+    dock.refresh()
+
+
+def test_the_decoder_view_tells_what_was_repaired(fed, show):
+    link = fed()
+    told = telemetry(repaired=2, repaired_by={"asr": 2, "eog": 1})
+    link.status = status(telemetry=told)
+    link.feed(eeg(2))
+    dock = show(DecoderDock, link)
+    link.decide("a", {"a": 1.0}, repaired=("asr", "eog"))
+    dock.refresh()
+    assert "25 % repaired (asr, eog)" in dock.detail.text()
+    assert "2 of 3 decisions on repaired data (asr 2, eog 1)" in dock.detail.text()
 
 
 def test_the_log_is_readable(fed, show):

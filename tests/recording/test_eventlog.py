@@ -34,6 +34,7 @@ EVENTS = [
     Feedback(1600, 3, True),
     Feedback(1650, 4, label="13 Hz"),
     Bypass(1700, 0, False),
+    Bypass(1710, 1, True, "it takes 31 % of real time"),
     Prior(1750, {"13 Hz": 0.75, "ü": np.float64(0.25)}),
     Prior(1760, None),
 ]
@@ -54,6 +55,13 @@ def path(tmp_path):
 def test_every_event_comes_back(path):
     assert eventlog.read(path) == [*EVENTS, SwapRecord(1800, "models/b")]
     assert eventlog.read_info(path) == INFO
+
+
+def test_bypasses_from_before_they_had_a_reason_are_read(path):
+    lines = path.read_text().replace(', "reason": ""', "")
+    assert lines.count('"reason"') == path.read_text().count('"reason"') - 1
+    path.write_text(lines)
+    assert Bypass(1700, 0, False) in eventlog.read(path)
 
 
 def test_one_line_per_event_for_the_owner_only(path):

@@ -1,5 +1,6 @@
 """A session's report: what its files say, and nothing else."""
 
+import json
 import math
 import re
 from html import unescape
@@ -15,7 +16,17 @@ from bci.paradigms import spelling_log
 from bci.paradigms.spelling_scene import Selection
 from bci.recording.run import RunRecorder
 from bci.report import default_path, write_report
-from bci.types import Command, Decision, Gap, Marker, Quality, RawMarker, Samples, StreamInfo
+from bci.types import (
+    Bypass,
+    Command,
+    Decision,
+    Gap,
+    Marker,
+    Quality,
+    RawMarker,
+    Samples,
+    StreamInfo,
+)
 
 SFREQ = 250.0
 TOKEN = "a-token-that-nobody-may-read"
@@ -30,9 +41,9 @@ api: {{token: {token}}}
 LABELS = ("9.25 Hz", "11.25 Hz", "13.25 Hz", "14.75 Hz")
 
 
-def record(tmp_path, source="simulated", markers=(), decisions=(), events=(), seconds=40):
+def record(tmp_path, source="simulated", markers=(), decisions=(), events=(), seconds=40, more=""):
     """Write a session's files, as a session does; times in seconds."""
-    config = loads(SESSION.format(source=source, token=TOKEN))
+    config = loads(SESSION.format(source=source, token=TOKEN) + more)
     info = StreamInfo("toy", SFREQ, ("O1", "Oz"), ("eeg", "eeg"))
     keep = RunRecorder(Recording(root=tmp_path), config.participant, dump(config), info)
     n = round(seconds * SFREQ)
@@ -126,6 +137,40 @@ def test_cued_trials_count_abstentions_as_wrong(tmp_path):
     assert "8 trials, 1 without a decision." in text
     assert re.search(r"7 6 1 0\.857 \[\d\.\d+, \d\.\d+\] 1\.00", text)  # n, right, abstained
     assert "gap 1 14.3 %" in text
+
+
+def test_decisions_on_repaired_data_are_counted_beside_their_accuracy(tmp_path):
+    """Ten cued trials: six untouched, five of them right; four mended, one of them right."""
+    cues = [(2.0 * k, f"cue/{LABELS[k % 4]}") for k in range(1, 11)]
+    opened = [(2.0 * k + 0.5, "stim_on") for k in range(1, 11)]
+    decisions = []
+    for k in range(1, 11):
+        right = k in (1, 2, 3, 4, 5, 7)
+        ways = {7: ("asr",), 8: ("asr",), 9: ("asr", "eog"), 10: ("eog",)}.get(k, ())
+        quality = Quality(repaired=ways, repaired_fraction=0.5 if ways else 0.0)
+        label = LABELS[k % 4 if right else (k + 1) % 4]
+        decisions.append(decided(k, 2.0 * k + 0.5, label, quality=quality))
+    events = [Bypass(5000, 0, True, "it takes 31 % of real time"), Bypass(6000, 0, False)]
+    stage = "processing: [{kind: bandpass, low_hz: 6, high_hz: 40}]"
+    xdf = record(tmp_path, markers=sorted(cues + opened), decisions=decisions, events=events,
+                 more=stage)  # fmt: skip
+    text = told(write_report(xdf))
+    assert "4 of 10 decisions (40.0 %) rested on repaired data." in text
+    assert re.search(r"untouched 6 60\.0 % 0\.0 % 5 of 6: 0\.833 \[", text)
+    assert re.search(r"repaired 4 40\.0 % 50\.0 % 1 of 4: 0\.250 \[", text)
+    assert re.search(r"asr 3 30\.0 % 50\.0 % 1 of 3: 0\.333 \[", text)
+    assert re.search(r"eog 2 20\.0 % 50\.0 % 0 of 2: 0\.000 \[", text)
+    assert "stage 'bandpass' by-passed: it takes 31 % of real time" in text
+    assert "0:24.0 stage 'bandpass' in use again" in text
+
+
+def test_recordings_from_before_repairs_were_noted_are_read(tmp_path):
+    xdf = record(tmp_path, decisions=[decided(0, 2.0, LABELS[0])])
+    (path,) = xdf.parent.glob("*decisions.jsonl")
+    line = json.loads(path.read_text())
+    del line["quality"]["repaired"], line["quality"]["repaired_fraction"]
+    path.write_text(json.dumps(line) + "\n")
+    assert "No decision rested on repaired data." in told(write_report(xdf))
 
 
 def test_what_was_shown_while_copying_is_no_calibration(tmp_path):

@@ -61,6 +61,10 @@ class CalibratedStage(ABC):
         What was learnt; None: not calibrated.
     problem : str or None
         Why the last calibration failed.
+    digest : str or None
+        Of the file that it is calibrated from.
+    findings : tuple of str
+        What the last calibration found, in words (`calibrate` sets it).
     """
 
     delay_s: float = 0.0
@@ -69,6 +73,8 @@ class CalibratedStage(ABC):
         self._settings = settings
         self.arrays: Arrays | None = None
         self.problem: str | None = None
+        self.digest: str | None = None
+        self.findings: tuple[str, ...] = ()
         self._block: FloatArray | None = None  # samples to calibrate on, while it asks for them
         self._usable: NDArray[np.bool_] = np.empty(0, bool)
         self._filled = 0
@@ -115,12 +121,13 @@ class CalibratedStage(ABC):
     def reset(self, info: StreamInfo, start: int = 0) -> StreamInfo:
         """See `Stage.reset`; the calibration, too, begins anew."""
         kind, settings = self._settings.kind, self._settings
-        self.arrays, self.problem = None, None
+        self.arrays, self.problem, self.digest = None, None, None
         out = self.prepare(info, start)
         self._filled = 0
         if settings.calibration is not None:
             self._block = None
-            self.adopt(load(settings.calibration, kind, info))
+            arrays, self.digest = load(settings.calibration, kind, info)
+            self.adopt(arrays)
             return out
         n = max(1, round(settings.calibration_s * info.sfreq))
         self._block = np.empty((n, info.n_channels))
@@ -236,8 +243,14 @@ def save(
     return header["digest"]
 
 
-def load(path: Path, kind: str, info: StreamInfo) -> dict[str, FloatArray]:
+def load(path: Path, kind: str, info: StreamInfo) -> tuple[dict[str, FloatArray], str]:
     """Read what a stage of `kind` has learnt, for the stream `info` that enters it.
+
+    Returns
+    -------
+    arrays : dict of str to array
+    digest : str
+        As `save` returned it.
 
     Raises
     ------
@@ -260,7 +273,7 @@ def load(path: Path, kind: str, info: StreamInfo) -> dict[str, FloatArray]:
             f"{kind}: {path} was calibrated at {float(header['sfreq']):g} Hz, and samples enter "
             f"the stage at {info.sfreq:g} Hz; calibrate it at this rate"
         )
-    return arrays
+    return arrays, header["digest"]
 
 
 def read(path: Path) -> tuple[dict[str, str], dict[str, FloatArray]]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import bdtrc, ndtri, xlog1py, xlogy
+from scipy.special import bdtrc, ndtri, stdtrit, xlog1py, xlogy
 
 #: Seconds that the gaze takes to the next target, by convention of the SSVEP literature.
 GAZE_SHIFT_S = 0.5
@@ -88,6 +88,16 @@ def accuracy_interval(hits: int, n: int, level: float = 0.95) -> tuple[float, fl
     low = 0.0 if hits == 0 else centre - half
     high = 1.0 if hits == n else centre + half
     return low, high
+
+
+def mean_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float]:
+    """Student's t interval of a mean over subjects or sources; NaN for fewer than two."""
+    n = len(values)
+    if n < 2:
+        return float("nan"), float("nan")
+    half = float(stdtrit(n - 1, 0.5 + 0.5 * level) * np.std(values, ddof=1) / np.sqrt(n))
+    mean = float(np.mean(values))
+    return mean - half, mean + half
 
 
 def chance_bound(n: int, n_classes: int, level: float = 0.95) -> int:

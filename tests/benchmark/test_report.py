@@ -16,7 +16,6 @@ from bci.benchmark.report.curves import learning_curves, reliability, transfer_r
 from bci.benchmark.report.data import colours, panels
 from bci.benchmark.report.intervals import (
     auc_interval,
-    mean_interval,
     rate_interval,
     score_interval,
 )
@@ -26,7 +25,7 @@ from bci.benchmark.report.statistics import compared
 from bci.benchmark.report.svg import Scale, shorten
 from bci.benchmark.statistics import compare
 from bci.errors import BciError, ConfigError
-from bci.metrics import itr
+from bci.metrics import itr, mean_interval
 
 PIPELINES = {"MDM": 0.0, "FgMDM": 0.04, "TS+LR": 0.09, "CSP+LDA": 0.02, "FBCCA": -0.1}
 CONFIG = "name: local <all> & more\nseed: 42\n"

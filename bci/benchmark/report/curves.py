@@ -11,10 +11,9 @@ from functools import partial
 import numpy as np
 
 from bci.benchmark.report.data import Panel, colours, labels, subject_point
-from bci.benchmark.report.intervals import mean_interval
 from bci.benchmark.report.rows import CURVES, ONLINE, Row, grouped, known, scored, spoken
 from bci.benchmark.report.svg import N_COLOURS, Figure, Scale, shorten
-from bci.metrics import GAZE_SHIFT_S, accuracy_interval, itr, mean_itr
+from bci.metrics import GAZE_SHIFT_S, accuracy_interval, itr, mean_interval, mean_itr
 
 _W, _H = 268.0, 190.0
 

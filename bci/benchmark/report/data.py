@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from bci.benchmark.chance import Interval, beats_chance, chance_band
-from bci.benchmark.report.intervals import mean_interval, score_interval
+from bci.benchmark.report.intervals import score_interval
 from bci.benchmark.report.rows import (
     CURVES,
     ONLINE,
@@ -26,6 +26,7 @@ from bci.benchmark.report.rows import (
     scored,
     spoken,
 )
+from bci.metrics import mean_interval
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,10 @@ Each returns ``(low, high)`` at 95 % unless told otherwise.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
-import numpy as np
 from scipy.optimize import brentq
 from scipy.special import ndtri
-from scipy.stats import chi2, t
+from scipy.stats import chi2
 
 from bci.benchmark.chance import UNKNOWN, Interval, both_classes
 from bci.metrics import accuracy_interval
@@ -62,16 +60,6 @@ def auc_interval(auc: float, n_positive: int, n_negative: int, level: float = 0.
     low = 0.0 if auc <= 0 else float(brentq(excess, 0.0, auc * (1 - aside)))
     high = 1.0 if auc >= 1 else float(brentq(excess, auc + (1 - auc) * aside, 1.0))
     return low, high
-
-
-def mean_interval(values: Sequence[float], level: float = 0.95) -> Interval:
-    """Student's t interval of a mean over subjects; unknown for fewer than two."""
-    n = len(values)
-    if n < 2:
-        return UNKNOWN
-    half = float(t.ppf(0.5 + 0.5 * level, n - 1) * np.std(values, ddof=1) / math.sqrt(n))
-    mean = float(np.mean(values))
-    return mean - half, mean + half
 
 
 def rate_interval(count: int, duration: float, level: float = 0.95) -> Interval:

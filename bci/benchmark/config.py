@@ -118,6 +118,10 @@ def _long_form(value: Any) -> Any:
     return value
 
 
+#: A pipeline in its short or long form.
+PipelinePart = Annotated[PipelineSettings, BeforeValidator(_long_form)]
+
+
 def _find_dataset(kind: str) -> type[Settings] | None:
     """Settings class of a data set, imported when it is asked for."""
     try:
@@ -154,9 +158,7 @@ class BenchmarkConfig(Settings):
     name: str = Field("benchmark", min_length=1)
     seed: int = Field(42, ge=0, le=2**32 - 1, description="of folds and of estimators")
     datasets: tuple[DatasetPart, ...] = Field(min_length=1)
-    pipelines: dict[str, Annotated[PipelineSettings, BeforeValidator(_long_form)]] = Field(
-        min_length=1
-    )
+    pipelines: dict[str, PipelinePart] = Field(min_length=1)
     evaluations: tuple[EvaluationPart, ...] = Field(min_length=1)
     latency_windows: int = Field(
         20, ge=0, le=10_000, description="windows decoded one by one, to time it, in first folds"

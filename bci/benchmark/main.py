@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from bci import __version__
 from bci.benchmark import config as configs
 from bci.benchmark import run as engine
+from bci.benchmark import study as studies
 from bci.benchmark.stopping import Stop, stoppable
 from bci.benchmark.store import Store
 from bci.benchmark.version import code_version
@@ -54,7 +55,19 @@ def run(
     say: Say,
 ) -> bool:
     """Run the benchmark of `path`, write results and report to `out`; False if a unit failed."""
-    config = configs.load(path)
+    text = configs.read(path)
+    if studies.kind_of(text) is not None:
+        study = studies.load(text, str(path))
+        try:
+            with stoppable():
+                return studies.run(
+                    study, out, config_yaml=text, environment=environment(), scheduler=scheduler,
+                    n_jobs=n_jobs, force=force, dry_run=dry_run, say=say,
+                )  # fmt: skip
+        except Stop as stop:
+            say("stopped; what is done is kept, start it again to go on")
+            raise SystemExit(stop.exit_code) from None
+    config = configs.loads(text, str(path))
     try:
         with stoppable():
             table = engine.run(
@@ -68,7 +81,7 @@ def run(
         for names, part in table.groupby(by, sort=False):
             say(f"  {' · '.join(map(str, names))}: {len(part)} units, {part['done'].sum()} done")
         return True
-    written = _report(table, Store(out), path.read_text(encoding="utf-8"))
+    written = _report(table, Store(out), text)
     failed = table[table["error"] != ""]
     for reason, n in failed["error"].value_counts().items():
         say(f"failed {n} times: {reason}")

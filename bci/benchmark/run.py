@@ -10,8 +10,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -98,13 +97,13 @@ def run(
         report(f"all {len(rows)} rows are there; nothing to do")
         store.log([f"{config.name}: reused all {len(rows)} rows"])
         return _table(rows)
-    from bci.benchmark import pipelines, plan, survey
+    from bci.benchmark import pipelines, plan, runners, survey
 
     pipelines.check(config)
     store.create()
     units: list[Unit] = []
     try:
-        with _runner(scheduler, n_jobs) as runner:
+        with runners.opened(scheduler, n_jobs) as runner:
             known = survey.survey(config, store, runner, report)
             planned = list(plan.tasks(config, known, store.out, report))
             done, damaged = ({}, []) if force else _done(store, planned)
@@ -238,20 +237,6 @@ def _stopped(store: Store, units: Sequence[Unit]) -> str:
 
 
 # --- work ----------------------------------------------------------------------------------------
-
-
-@contextmanager
-def _runner(scheduler: str | None, n_jobs: int | None) -> Iterator[Runner]:
-    from bci.benchmark import runners
-
-    if scheduler is None:
-        yield runners.local(n_jobs)
-        return
-    cluster = runners.Dask(scheduler)
-    try:
-        yield cluster
-    finally:
-        cluster.close()
 
 
 def _work(tasks: list[Task], store: Store, runner: Runner, report: Say) -> dict[str, list[Row]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol, TypeVar
 
 from joblib import Parallel, cpu_count, delayed, parallel_config
@@ -139,6 +140,22 @@ class Dask:
     def close(self) -> None:
         """Take leave of the scheduler."""
         self.client.close()
+
+
+@contextmanager
+def opened(scheduler: str | None, n_jobs: int | None) -> Iterator[Runner]:
+    """Runner on the Dask scheduler at an address, or of this machine (None); closed at the end.
+
+    Raises as `Dask`.
+    """
+    if scheduler is None:
+        yield local(n_jobs)
+        return
+    cluster = Dask(scheduler)
+    try:
+        yield cluster
+    finally:
+        cluster.close()
 
 
 def local(n_jobs: int | None) -> Runner:

@@ -17,6 +17,7 @@ from bci.benchmark.datasets.epoching import Cut, cut, no_epochs
 from bci.benchmark.datasets.scheme import Scheme
 from bci.benchmark.datasets.settings import DatasetSettings, EpochSettings, SubjectName
 from bci.errors import SourceError
+from bci.paradigms.cues import Opened
 from bci.sources.files import Recording
 
 
@@ -100,6 +101,10 @@ class RecordedDataset(ABC):
         if not sessions:
             raise no_epochs(seen, self._scheme, f"{self.name}, subject {subject}")
         return [joined(self.name, subject, session, runs) for session, runs in sessions.items()]
+
+    def opened(self, recording: Recording) -> list[Opened]:
+        """Every labelled epoch of a recording of this set: onset in samples, marker and label."""
+        return self._scheme.opened(recording)
 
     def continuous(self, subject: str) -> list[ContinuousSession]:
         """Recordings of a subject; runs of one session bear its name, as its epochs do."""

@@ -10,6 +10,7 @@ well a person would do, and the name says "simulated" everywhere.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -20,7 +21,9 @@ from bci.benchmark.data import ParadigmName
 from bci.benchmark.datasets.recorded import Part, RecordedDataset, chosen
 from bci.benchmark.datasets.scheme import Scheme
 from bci.benchmark.datasets.settings import EpochSettings
+from bci.config import Settings
 from bci.paradigms import ecog, imagery, speller, timetable
+from bci.paradigms.physiology import Physiology
 from bci.sources.files import Recording, place_markers, regular_stamps
 from bci.types import FloatArray, StreamInfo
 
@@ -49,6 +52,39 @@ IMAGERY_DEFAULTS: dict[str, Any] = {"filters": [[8, 32]], "tmin": 0.5, "tmax": 3
 ECOG_DEFAULTS: dict[str, Any] = {"tmax": 3.0, "n_per_class": 30, "n_sessions": 1}
 
 
+class ArtifactSettings(Settings):
+    """Blinks and muscle bursts of simulated participants; null: as `bci.paradigms.physiology` says.
+
+    That is a person at rest. In conversation people blink 26 times a minute [1]_; the jaw
+    clenches of the OpenBCI GUI's sample recording have 70 to 100 µV RMS (20 to 112 Hz, half
+    seconds) at C3 and P8, where 15 µV is the default of a burst.
+
+    .. [1] Bentivoglio et al. (1997). Analysis of blink rate patterns in normal subjects.
+       Mov. Disord. 12, 1028: 17 a minute at rest, 26 in conversation, 4.5 while reading.
+    """
+
+    blinks_per_min: float | None = Field(None, gt=0, le=120, description="rate of blinks")
+    blink_uv: float | None = Field(None, ge=0, description="typical peak at Fp1, Fp2; 0: no blinks")
+    emg_per_min: float | None = Field(None, gt=0, le=120, description="rate of muscle bursts")
+    emg_uv: float | None = Field(
+        None, ge=0, description="typical RMS of a burst at its muscle; 0: none"
+    )
+
+    def without(self) -> ArtifactSettings:
+        """The same person, who neither blinks nor twitches: all the rest is the same."""
+        return self.model_copy(update={"blink_uv": 0.0, "emg_uv": 0.0})
+
+    def physiology(self) -> Physiology:
+        """The population that participants are drawn from."""
+        asked: dict[str, Any] = {
+            "blink_rate": None if self.blinks_per_min is None else self.blinks_per_min / 60.0,
+            "blink_amplitude": self.blink_uv,
+            "emg_rate": None if self.emg_per_min is None else self.emg_per_min / 60.0,
+            "emg_rms": self.emg_uv,
+        }
+        return replace(Physiology(), **{k: v for k, v in asked.items() if v is not None})
+
+
 class SimulatedSetSettings(EpochSettings):
     """Simulated participants who do cued trials."""
 
@@ -70,6 +106,29 @@ class SimulatedSetSettings(EpochSettings):
         "strength",
     )
     seed: int = Field(0, ge=0, le=10**6, description="of the participants and all that is random")
+    electrodes: tuple[str, ...] | None = Field(
+        None,
+        min_length=1,
+        description="labels of the 10-05 system; null: nine over the area in question. Not for "
+        "imagery4 and ECoG",
+    )
+    artifacts: ArtifactSettings | None = Field(
+        None,
+        description="blinks and muscle bursts, where they shall not be those of a person at rest. "
+        "Not for imagery4 and ECoG",
+    )
+    lead_s: float = Field(
+        0.0, ge=0, le=600, description="rest before the first trial of each session, seconds"
+    )
+
+    @model_validator(mode="after")
+    def _of_one_subject(self) -> SimulatedSetSettings:
+        asked = [k for k in ("electrodes", "artifacts") if getattr(self, k) is not None]
+        if asked and self.paradigm not in (*TARGETS, "imagery2"):
+            raise ValueError(
+                f"'{asked[0]}' is for ssvep12, ssvep40 and imagery2; found {self.paradigm}"
+            )
+        return self
 
     @model_validator(mode="before")
     @classmethod
@@ -126,18 +185,20 @@ class SimulatedSet(RecordedDataset):
         seed = asked.seed * MAX_SUBJECTS + int(subject) - 1
         person, table = _person(asked, seed), _timetable(asked, self.classes, seed)
         sfreq = ECOG_SFREQ if asked.paradigm.startswith("ecog") else SFREQ
+        lead = round(asked.lead_s * sfreq)
         trials, start = table.trials(), 0
         for session in range(1, asked.n_sessions + 1):
             wanted = list(islice(trials, asked.n_per_class * len(self.classes)))
             stop = round(wanted[-1].stop_s * sfreq)
-            markers = [(round(m.t * sfreq), m.value) for m in timetable.markers(wanted)]
+            markers = [(round(m.t * sfreq) - start, m.value) for m in timetable.markers(wanted)]
+            begin = start + (session - 1) * lead
             for index, value in markers:
-                person.see(value, index)
-            data = person.generate(stop - start)
+                person.see(value, begin + lead + index)
+            data = person.generate(lead + stop - start)
             stamps = regular_stamps(len(data), sfreq)
             names = person.ch_names
             info = StreamInfo(self.name, sfreq, names, ("eeg",) * len(names))
-            placed = place_markers(((i - start, value) for i, value in markers), stamps, [])
+            placed = place_markers(((lead + i, value) for i, value in markers), stamps, [])
             path = Path(f"simulated-{asked.paradigm}-{seed}-{session}")
             yield str(session), Recording(path, info, data, stamps, placed)
             start = stop
@@ -168,8 +229,11 @@ def _person(asked: SimulatedSetSettings, seed: int) -> Participant:
             strength=asked.snr, imagined=imagined, sfreq=ECOG_SFREQ, seed=seed
         )
     targets = TARGETS.get(asked.paradigm, ())
-    names = OCCIPITAL if targets else CENTRAL
-    return SimulatedSubject(targets, snr=asked.snr, sfreq=SFREQ, ch_names=names, seed=seed)
+    names = asked.electrodes or (OCCIPITAL if targets else CENTRAL)
+    typical = None if asked.artifacts is None else asked.artifacts.physiology()
+    return SimulatedSubject(
+        targets, snr=asked.snr, sfreq=SFREQ, ch_names=names, seed=seed, typical=typical
+    )
 
 
 def _timetable(

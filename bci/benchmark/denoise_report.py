@@ -19,6 +19,89 @@ UNTOUCHED = "untouched"
 Scores = Mapping[str, Row]  # by subject
 
 
+# --- single channels whose true EEG is known -----------------------------------------------------
+
+FIGURES = {
+    "rrmse_t": ("RRMSE, temporal", "less is better; an output of zeros has 1"),
+    "rrmse_s": ("RRMSE, spectral", "of Welch's densities; less is better"),
+    "cc": ("Correlation", "more is better"),
+    "snr_gain_db": ("SNR gain, dB of EEGdenoiseNet", "more is better; halving the RRMSE gains 3"),
+}
+BANK = (
+    "Mean over pairs [95 % over the people tested, each counted once: over those whose EEG it is, "
+    "or whose artifacts, whichever is wider; not centred on the mean where people have unequally "
+    "many epochs]. dB are EEGdenoiseNet's: ten times the logarithm of a ratio of amplitudes."
+)
+
+
+def bank_sections(rows: Sequence[Row]) -> list[Section]:
+    """Sections of `bci.benchmark.denoise`: one for each artifact."""
+    whole = [row for row in rows if not row["error"]]
+    return [
+        _of_artifact(name, [row for row in whole if row["artifact"] == name])
+        for name in dict.fromkeys(row["artifact"] for row in whole)
+    ]
+
+
+def _of_artifact(name: str, rows: Sequence[Row]) -> Section:
+    scored = [row for row in rows if "why" not in row]
+    tables = tuple(_figure_table(scored, key, *of) for key, of in FIGURES.items()) if scored else ()
+    left_out = tuple((row["method"], row["why"]) for row in rows if "why" in row)
+    blocks = [Block(tables=tables, caption=BANK)] if tables else []
+    if better := _better(scored):
+        blocks.append(Block(tables=(better,)))
+    if left_out:
+        blocks.append(Block(tables=(Table("Not judged here", ("method", "reason"), left_out, 2),)))
+    text = ""
+    if scored:
+        text = (
+            f"{scored[0]['n']} pairs at each SNR, the same for every method, from "
+            f"{scored[0]['n_eeg_sources']} people's EEG and {scored[0]['n_artifact_sources']} "
+            "people's artifacts, of whom nothing was learned."
+        )
+    return Section(name, f"{name.upper()} artifacts", text, tuple(blocks))
+
+
+def _figure_table(rows: Sequence[Row], key: str, title: str, told: str) -> Table:
+    levels = sorted({row["snr_db"] for row in rows})
+    lines = []
+    for method in dict.fromkeys(row["method"] for row in rows):
+        at = {row["snr_db"]: row for row in rows if row["method"] == method}
+        mean = np.mean([row[key] for row in at.values()])
+        lines.append((method, *(_cell(at.get(level), key) for level in levels), f"{mean:.3f}"))
+    columns = ("method", *(f"{level:g} dB" for level in levels), "mean")
+    return Table(f"{title} ({told})", columns, tuple(lines))
+
+
+def _cell(row: Row | None, key: str) -> str:
+    if row is None:
+        return "–"
+    low, high = row[f"{key}_low"], row[f"{key}_high"]
+    interval = "" if low is None else f" [{low:.2f} – {high:.2f}]"
+    return f"{row[key]:.3f}{interval}"
+
+
+def _better(rows: Sequence[Row]) -> Table | None:
+    """At how many SNRs a method that learns is better than those that don't."""
+    learned = {r["method"] for r in rows if r["kind"] in ("network", "denoiser", "wiener")}
+    plain = [m for m in dict.fromkeys(r["method"] for r in rows) if m not in learned]
+    found = {(r["method"], r["snr_db"]): r for r in rows}
+    levels = sorted({r["snr_db"] for r in rows})
+    lines = []
+    for method in dict.fromkeys(r["method"] for r in rows if r["method"] in learned):
+        for other in plain:
+            pairs = [(found[method, s], found[other, s]) for s in levels]
+            lines.append((
+                method, other,
+                f"{sum(a['rrmse_t'] < b['rrmse_t'] for a, b in pairs)} of {len(levels)}",
+                f"{sum(a['cc'] > b['cc'] for a, b in pairs)} of {len(levels)}",
+            ))  # fmt: skip
+    if not lines:
+        return None
+    columns = ("method", "better than", "in temporal RRMSE at", "in correlation at")
+    return Table("SNRs at which a method is better", columns, tuple(lines), 2)
+
+
 # --- what cleaning is worth ----------------------------------------------------------------------
 
 

@@ -37,6 +37,7 @@ from pydantic import (
 )
 
 from bci import config as session_config
+from bci import registry
 from bci.benchmark.datasets import KINDS, DatasetSettings, find
 from bci.benchmark.evaluations import EvaluationPart
 from bci.config import Settings
@@ -216,11 +217,13 @@ def parse(text: str, name: str, whole: type[S]) -> S:
     return whole.model_validate(data)
 
 
-def _parts(data: Mapping[str, Any]) -> list[tuple[tuple[str | int, ...], type[Settings], Any]]:
-    """Data sets and pipelines with their places, to be checked by their own classes."""
+def _parts(
+    data: Mapping[str, Any], at: tuple[str | int, ...] = ()
+) -> list[tuple[tuple[str | int, ...], type[Settings], Any]]:
+    """Data sets, stages and pipelines with their places, to be checked by their own classes."""
     found: list[tuple[tuple[str | int, ...], type[Settings], Any]] = []
     listed = data.get("datasets")
-    given: list[tuple[tuple[str | int, ...], Any]] = [(("dataset",), data.get("dataset"))]
+    given: list[tuple[tuple[str | int, ...], Any]] = [((*at, "dataset"), data.get("dataset"))]
     given += [
         (("datasets", number), value)
         for number, value in enumerate(listed if isinstance(listed, list) else [])
@@ -233,6 +236,14 @@ def _parts(data: Mapping[str, Any]) -> list[tuple[tuple[str | int, ...], type[Se
         )
         if cls is not None:
             found.append((where, cls, value))
+        if isinstance(value, dict) and isinstance(value.get("dataset"), dict):
+            found += _parts({"dataset": value["dataset"]}, where)
+    chains = data.get("chains")
+    for name, stages in (chains if isinstance(chains, dict) else {}).items():
+        for number, value in enumerate(stages if isinstance(stages, list) else []):
+            kind = value.get("kind") if isinstance(value, dict) else None
+            if (stage := registry.find("stage", str(kind))) is not None:
+                found.append((("chains", name, number), stage, value))
     named = data.get("pipelines")
     for name, value in (named if isinstance(named, dict) else {}).items():
         found.append((("pipelines", name), PipelineSettings, _long_form(value)))

@@ -163,6 +163,8 @@ class Windows:
         Share of each window's samples that a stage altered.
     info : StreamInfo
         The processed stream.
+    delay_s : float
+        By which the processing delays it, seconds.
     """
 
     X: FloatArray = field(repr=False)
@@ -170,6 +172,7 @@ class Windows:
     there: NDArray[np.bool_]
     mended: FloatArray
     info: StreamInfo
+    delay_s: float
 
 
 def rows(
@@ -279,6 +282,7 @@ def _windows(
         np.concatenate([part.there for part in parts]),
         np.concatenate([part.mended for part in parts]),
         parts[0].info,
+        parts[0].delay_s,
     )
 
 
@@ -308,7 +312,8 @@ def _of_session(
         if window is not None and window.data is not None:
             X[row], there[row] = window.data, True
             mended[row] = window.quality.repaired_fraction
-    return Windows(X, np.array(list(counted.values()), dtype=str), there, mended, pipeline.info)
+    y = np.array(list(counted.values()), dtype=str)
+    return Windows(X, y, there, mended, pipeline.info, pipeline.delay_s)
 
 
 def _right(
@@ -337,11 +342,15 @@ def _right(
 
 
 def _figures(windows: Windows, true: Windows) -> Mapping[str, float | None]:
-    """How near the windows come to those without artifacts and without a chain."""
+    """How near the windows come to those without artifacts and without a chain.
+
+    What the chain's own delay has moved is moved back.
+    """
     both = windows.there & true.there
-    if windows.X.shape != true.X.shape or not both.any():
+    n = round((windows.delay_s - true.delay_s) * windows.info.sfreq)
+    if windows.X.shape != true.X.shape or not both.any() or not 0 <= n < windows.X.shape[2]:
         return {"rrmse_t": None, "cc": None}
-    got, aim = windows.X[both], true.X[both]
+    got, aim = windows.X[both][..., n:], true.X[both][..., : windows.X.shape[2] - n]
     return {
         "rrmse_t": float(metrics.rrmse_temporal(got, aim).mean()),
         "cc": float(metrics.correlation(got, aim).mean()),

@@ -3,17 +3,17 @@
 ::
 
     kind: denoise_decoders
-    chains:                                    # stages of 'processing', before those of the set
+    chains:                                    # stages of 'processing'
       bad channels: [{kind: bad_channels}]
     datasets:
       - dataset: {kind: simulated, paradigm: ssvep12, artifacts: {emg_per_min: 12}}
         window_s: 1.0
-        processing: [{kind: bandpass, low_hz: 6, high_hz: 80}]
+        before: [{kind: highpass, freq_hz: 1}]
+        after: [{kind: bandpass, low_hz: 6, high_hz: 80}]
         decoders: {FBCCA: {kind: fbcca, frequencies_hz: $frequencies}}
 
 Each recording exists without artifacts and with them. Both go through the very `Pipeline`
-of a live session, each chain in front of the set's own stages; windows are cut at the
-markers, and decoders are cross-validated over trials within each subject, on the same
+of a live session, each chain among the set's own stages; windows are cut at the markers, and decoders are cross-validated over trials within each subject, on the same
 folds for every chain. Where a chain rejects a window the decoder abstains, and the trial
 counts as missed. Trials before `skip_s` are not counted in any condition: stages are
 calibrated there, on the stream itself.
@@ -68,7 +68,8 @@ class JudgedSet(Settings):
     )
     window_s: float = Field(1.0, gt=0, le=60, description="length of a window, seconds")
     offset_s: float = Field(0.0, ge=-60, le=60, description="its start after the marker, seconds")
-    processing: tuple[StagePart, ...] = Field((), description="stages behind every chain")
+    before: tuple[StagePart, ...] = Field((), description="stages in front of every chain")
+    after: tuple[StagePart, ...] = Field((), description="stages behind every chain")
     decoders: dict[str, PipelinePart] = Field(min_length=1)
     chains: tuple[str, ...] | None = Field(
         None, description="names of the chains to judge here; null: all"
@@ -298,7 +299,7 @@ def _of_session(
             "source": {"kind": "replay", "path": str(recording.path)},
             "channels": {"pick": "all"},
             "events": {value: value for value in dict.fromkeys(counted.values())},
-            "processing": (*chain, *judged.processing),
+            "processing": (*judged.before, *chain, *judged.after),
             "window": {"length_s": judged.window_s, "offset_s": judged.offset_s},
             "quality": asked.quality,
         }

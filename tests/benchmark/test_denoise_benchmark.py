@@ -244,7 +244,7 @@ datasets:
     skip_s: 3
     window_s: 2.0
     offset_s: 1.0
-    processing: [{kind: bandpass, low_hz: 8, high_hz: 30}]
+    after: [{kind: bandpass, low_hz: 8, high_hz: 30}]
     decoders: {tangent space: {kind: tangent_space}}
 """
 

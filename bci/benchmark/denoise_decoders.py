@@ -13,17 +13,20 @@
         decoders: {FBCCA: {kind: fbcca, frequencies_hz: $frequencies}}
 
 Each recording exists without artifacts and with them. Both go through the very `Pipeline`
-of a live session, each chain among the set's own stages; windows are cut at the markers, and decoders are cross-validated over trials within each subject, on the same
-folds for every chain. Where a chain rejects a window the decoder abstains, and the trial
-counts as missed. Trials before `skip_s` are not counted in any condition: stages are
-calibrated there, on the stream itself.
+of a live session, each chain among the set's own stages. Windows are cut at the markers,
+later by as much as the chain delays the samples, and decoders are cross-validated over
+trials within each subject, on the same folds for every chain. Where a chain rejects a
+window the decoder abstains, and the trial counts as missed. Trials before `skip_s` are
+not counted in any condition: stages are calibrated there, on the stream itself.
 
 The chain to be judged is *chosen* on the first subjects and told on the others.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -165,7 +168,9 @@ class Windows:
     info : StreamInfo
         The processed stream.
     delay_s : float
-        By which the processing delays it, seconds.
+        By which the chain delays it, seconds.
+    said : tuple of str
+        What stages warned of.
     """
 
     X: FloatArray = field(repr=False)
@@ -174,6 +179,7 @@ class Windows:
     mended: FloatArray
     info: StreamInfo
     delay_s: float
+    said: tuple[str, ...]
 
 
 def rows(
@@ -194,7 +200,8 @@ def rows(
             "dataset": dataset.name, "simulated": dataset.simulated, "subject": subject,
             "chain": chain, "condition": condition, "choosing": choosing,
             "n": len(windows.y), "n_abstained": int((~windows.there).sum()),
-            "mended": float(windows.mended.mean()), **_figures(windows, true),
+            "mended": float(windows.mended.mean()), "delay_s": windows.delay_s,
+            "said": list(windows.said[:3]), **_figures(windows, true),
         }  # fmt: skip
         for name, settings in judged.decoders.items():
             right = _right(windows, settings, dataset.classes, asked.seed, asked.n_folds)
@@ -284,6 +291,7 @@ def _windows(
         np.concatenate([part.mended for part in parts]),
         parts[0].info,
         parts[0].delay_s,
+        tuple(dict.fromkeys(line for part in parts for line in part.said)),
     )
 
 
@@ -294,18 +302,27 @@ def _of_session(
     first = round(judged.skip_s * sfreq)
     last = recording.n_samples - round((judged.offset_s + judged.window_s) * sfreq)
     counted = {m.index: m.value for m in recording.markers if first <= (m.index or 0) <= last}
-    config = Config.model_validate(
-        {
-            "source": {"kind": "replay", "path": str(recording.path)},
-            "channels": {"pick": "all"},
-            "events": {value: value for value in dict.fromkeys(counted.values())},
-            "processing": (*judged.before, *chain, *judged.after),
-            "window": {"length_s": judged.window_s, "offset_s": judged.offset_s},
-            "quality": asked.quality,
-        }
-    )
-    pipeline = training.cutting(config, recording)
-    cut = {onset: window for (onset, _), window in training.marked_windows(pipeline, recording)}
+
+    def configured(stages: Sequence[Any], delay_s: float = 0.0) -> Config:
+        window = {"length_s": judged.window_s, "offset_s": judged.offset_s + delay_s}
+        return Config.model_validate(
+            {
+                "source": {"kind": "replay", "path": str(recording.path)},
+                "channels": {"pick": "all"},
+                "events": {value: value for value in dict.fromkeys(counted.values())},
+                "processing": (*judged.before, *stages, *judged.after),
+                "window": window,
+                "quality": asked.quality,
+            }
+        )
+
+    with _said() as said:
+        with_chain, without = (
+            training.cutting(configured(stages), recording).delay_s for stages in (chain, ())
+        )
+        delay_s = max(0.0, with_chain - without)
+        pipeline = training.cutting(configured(chain, delay_s), recording)
+        cut = {onset: window for (onset, _), window in training.marked_windows(pipeline, recording)}
     X = np.zeros((len(counted), pipeline.info.n_channels, pipeline.cutter.length))
     there, mended = np.zeros(len(counted), bool), np.zeros(len(counted))
     for row, onset in enumerate(counted):
@@ -314,7 +331,7 @@ def _of_session(
             X[row], there[row] = window.data, True
             mended[row] = window.quality.repaired_fraction
     y = np.array(list(counted.values()), dtype=str)
-    return Windows(X, y, there, mended, pipeline.info, pipeline.delay_s)
+    return Windows(X, y, there, mended, pipeline.info, delay_s, tuple(said))
 
 
 def _right(
@@ -343,16 +360,27 @@ def _right(
 
 
 def _figures(windows: Windows, true: Windows) -> Mapping[str, float | None]:
-    """How near the windows come to those without artifacts and without a chain.
-
-    What the chain's own delay has moved is moved back.
-    """
+    """How near the windows come to those without artifacts and without a chain."""
     both = windows.there & true.there
-    n = round((windows.delay_s - true.delay_s) * windows.info.sfreq)
-    if windows.X.shape != true.X.shape or not both.any() or not 0 <= n < windows.X.shape[2]:
+    if windows.X.shape != true.X.shape or not both.any():
         return {"rrmse_t": None, "cc": None}
-    got, aim = windows.X[both][..., n:], true.X[both][..., : windows.X.shape[2] - n]
     return {
-        "rrmse_t": float(metrics.rrmse_temporal(got, aim).mean()),
-        "cc": float(metrics.correlation(got, aim).mean()),
+        "rrmse_t": float(metrics.rrmse_temporal(windows.X[both], true.X[both]).mean()),
+        "cc": float(metrics.correlation(windows.X[both], true.X[both]).mean()),
     }
+
+
+@contextmanager
+def _said() -> Iterator[list[str]]:
+    """Collect what stages warn of, instead of printing it."""
+    lines: list[str] = []
+    handler = logging.Handler(logging.WARNING)
+    handler.emit = lambda record: lines.append(record.getMessage())  # type: ignore[method-assign]
+    stages = logging.getLogger("bci.dsp")
+    stages.addHandler(handler)
+    before, stages.propagate = stages.propagate, False
+    try:
+        yield lines
+    finally:
+        stages.removeHandler(handler)
+        stages.propagate = before

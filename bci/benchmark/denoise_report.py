@@ -117,6 +117,8 @@ def _of_set(name: str, rows: Sequence[Row]) -> Section:
     for decoder in dict.fromkeys(row["decoder"] for row in rows):
         some = [row for row in rows if row["decoder"] == decoder]
         blocks.append(Block(decoder, tables=(_by_chain(some), _by_subject(some))))
+    if said := _said(rows):
+        blocks.append(Block(tables=(said,)))
     if any(row["simulated"] for row in rows):
         text = "SIMULATED participants: figures say that software works, not how a person would do."
     else:
@@ -169,6 +171,21 @@ def margins(rows: Sequence[Row], chain: str) -> tuple[list[float], list[float]]:
     return above, [100.0 * (clean[s]["score"] - kept[s]["score"]) for s in subjects]
 
 
+def _said(rows: Sequence[Row]) -> Table | None:
+    """What stages warned of, and of how many people."""
+    whose: dict[tuple[str, str], set[str]] = {}
+    for row in rows:
+        for line in row["said"]:
+            whose.setdefault((row["chain"], line), set()).add(row["subject"])
+    first: dict[str, tuple[str, str]] = {}
+    for (chain, line), people in whose.items():
+        first.setdefault(chain, (line, str(len(people))))
+    if not first:
+        return None
+    lines = tuple((chain, line, n) for chain, (line, n) in first.items())
+    return Table("What stages warned of first", ("chain", "warning", "subjects"), lines, 2)
+
+
 def _verdicts(rows: Sequence[Row]) -> Table:
     lines = []
     for decoder in dict.fromkeys(row["decoder"] for row in rows):
@@ -203,10 +220,17 @@ def _by_chain(rows: Sequence[Row]) -> Table:
             chain, _with_interval(clean), _with_interval(dirty), _back(rows, chain),
             _points(above), _points(lost), _percent(_average(dirty, "n_abstained", "n")),
             _percent(_average(dirty, "mended")), _figure(_average(dirty, "rrmse_t")),
-            _figure(_average(clean, "rrmse_t")),
+            _figure(_average(clean, "rrmse_t")), f"{1e3 * (_average(dirty, 'delay_s') or 0.0):.0f}",
         ))  # fmt: skip
     columns = ("chain", "clean, %", "contaminated, %", "won back, %", "margin, points")
-    more = ("lost on clean, points", "abstained, %", "samples mended, %", "RRMSE", "RRMSE, clean")
+    more = (
+        "lost on clean, points",
+        "abstained, %",
+        "samples mended, %",
+        "RRMSE",
+        "RRMSE, clean",
+        "delay, ms",
+    )
     return Table("Mean over the subjects told [95 %]", columns + more, tuple(lines))
 
 

@@ -6,6 +6,8 @@ import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,7 @@ from bci.benchmark.datasets.recorded import RecordedDataset
 from bci.benchmark.datasets.simulated import ArtifactSettings, SimulatedSetSettings
 from bci.calibration import training
 from bci.config import Config, QualityRules, Settings, StagePart
+from bci.dsp.artifacts.calibration import CalibratedStage, save
 from bci.errors import BciError
 from bci.playback import events
 from bci.sources.files import Recording
@@ -42,6 +45,11 @@ class JudgedSet(Settings):
     decoders: dict[str, PipelinePart] = Field(min_length=1)
     chains: tuple[str, ...] | None = Field(
         None, description="names of the chains to judge here; null: all"
+    )
+    calibrated_before: tuple[str, ...] = Field(
+        ("ica",),
+        description="kinds of stages that are calibrated on the first skip_s seconds beforehand, "
+        "as by 'bci train --kind cleaning'; others learn on the stream",
     )
     census_of: tuple[str, ...] = Field(
         (),
@@ -176,7 +184,8 @@ def _of_session(judged: JudgedSet, chain: Sequence[Any], recording: Recording) -
     counted = {m.index: m.value for m in recording.markers if first <= (m.index or 0) <= last}
 
     labels = tuple(dict.fromkeys(counted.values()))
-    with _said() as said:
+    with _said() as said, TemporaryDirectory() as folder:
+        chain = _calibrated(judged, chain, recording, labels, Path(folder))
         with_chain, without = (
             training.cutting(_config(judged, stages, recording, labels), recording).delay_s
             for stages in (chain, ())
@@ -193,6 +202,40 @@ def _of_session(judged: JudgedSet, chain: Sequence[Any], recording: Recording) -
             mended[row] = window.quality.repaired_fraction
     y = np.array(list(counted.values()), dtype=str)
     return Windows(X, y, there, mended, pipeline.info, delay_s, tuple(said))
+
+
+def _calibrated(
+    judged: JudgedSet,
+    chain: Sequence[Any],
+    recording: Recording,
+    labels: Sequence[str],
+    folder: Path,
+) -> Sequence[Any]:
+    """The chain with a file, in `folder`, for each stage that is calibrated beforehand."""
+    if not any(stage.kind in judged.calibrated_before for stage in chain):
+        return chain
+    from bci.calibration import cleaning
+
+    n = round(judged.skip_s * recording.info.sfreq)
+    lead = replace(
+        recording,
+        data=recording.data[:n],
+        stamps=recording.stamps[:n],
+        markers=[],
+        breaks=[(at, why) for at, why in recording.breaks if at < n],
+    )
+    named = list(chain)
+    for number, settings in enumerate(chain):
+        if settings.kind not in judged.calibrated_before:
+            continue
+        config = _config(judged, named, lead, labels)
+        info, block, usable = cleaning.entering(config, len(judged.before) + number, lead)
+        stage: CalibratedStage = settings.build()
+        stage.prepare(info, 0)
+        path = folder / f"{number}-{settings.kind}.safetensors"
+        save(path, stage.calibrate(block, usable), settings.kind, info)
+        named[number] = settings.model_copy(update={"calibration": path})
+    return named
 
 
 def _config(
@@ -221,9 +264,11 @@ def count_components(
 ) -> dict[str, int]:
     """Census of a session behind a chain, in front of the stages after it."""
     behind = judged.model_copy(update={"after": ()})
-    with _said():
+    labels = sorted({m.value for m in recording.markers})
+    with _said(), TemporaryDirectory() as folder:
+        chain = _calibrated(behind, chain, recording, labels, Path(folder))
         pipeline = training.cutting(
-            _config(behind, chain, recording, sorted({m.value for m in recording.markers})),
+            _config(behind, chain, recording, labels),
             recording,
         )
         done = [

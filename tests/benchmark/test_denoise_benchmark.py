@@ -13,8 +13,9 @@ import pytest
 from bci.benchmark import main, study
 from bci.benchmark.contamination import AddedArtifacts, contaminate
 from bci.benchmark.datasets.simulated import SimulatedSetSettings
-from bci.benchmark.denoise_methods import DenoiserMethod, Task
+from bci.benchmark.denoise_methods import DenoiserMethod, NetworkMethod, Task
 from bci.benchmark.denoise_report import chosen, margins
+from bci.denoise.bank import Bank
 from bci.errors import ConfigError
 from bci.sources.files import Recording
 from bci.types import RawMarker, StreamInfo
@@ -128,6 +129,24 @@ def test_a_denoiser_that_knows_the_test_is_refused(monkeypatch):
     task = Task({}, "eog", {"eeg": frozenset({"b"})}, 0, Path("x"), print)
     with pytest.raises(ConfigError, match="has learnt from b"):
         DenoiserMethod(eog=Path("x")).build(task)
+
+
+def test_a_network_is_trained_on_the_training_sources_and_kept(bank, tmp_path):
+    pytest.importorskip("torch")
+    held = {"path": str(bank), "snr_db": [-7, 2], "test_share": 0.25, "validation_share": 0.25}
+    task = Task(held, "emg", {}, 0, tmp_path / "kept" / "emg", print)
+    method = NetworkMethod(
+        network={"name": "u_net", "widths": [4, 8], "kernel": 3}, recipe={"n_epochs": 1}
+    )
+    made = method.build(task)
+    assert made.manifest.removes == ("emg",)
+    _, _, test = Bank.load(bank).split(0.25, 0.25, 0)
+    assert not set(made.manifest.sources["eeg"]) & set(test.clean_sources.tolist())
+    noisy = np.random.default_rng(0).standard_normal((3, 256))
+    cleaned = made.fit(noisy, noisy, SFREQ).clean(noisy)
+    assert cleaned.shape == noisy.shape
+    again = method.build(task)  # it is there, and not trained again
+    np.testing.assert_array_equal(again.clean(noisy), cleaned)
 
 
 def test_a_mistake_in_a_study_is_told_with_its_line():

@@ -136,7 +136,7 @@ def test_a_network_is_trained_on_the_training_sources_and_kept(bank, tmp_path):
     held = {"path": str(bank), "snr_db": [-7, 2], "test_share": 0.25, "validation_share": 0.25}
     task = Task(held, "emg", {}, 0, tmp_path / "kept" / "emg", print)
     method = NetworkMethod(
-        network={"name": "u_net", "widths": [4, 8], "kernel": 3}, recipe={"n_epochs": 1}
+        network={"name": "u_net", "widths": [4, 8], "taps": 3}, recipe={"n_epochs": 1}
     )
     made = method.build(task)
     assert made.manifest.removes == ("emg",)

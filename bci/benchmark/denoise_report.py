@@ -114,10 +114,12 @@ def decoder_sections(rows: Sequence[Row]) -> list[Section]:
 
 
 def _of_set(name: str, rows: Sequence[Row]) -> Section:
-    blocks = [Block(tables=(_verdicts(rows),), caption=VERDICT)]
+    verdicts = _verdicts(rows)
+    blocks = [Block(tables=(verdicts,), caption=VERDICT)] if verdicts.rows else []
     for decoder in dict.fromkeys(row["decoder"] for row in rows):
         some = [row for row in rows if row["decoder"] == decoder]
-        blocks.append(Block(decoder, tables=(_by_chain(some), _by_subject(some))))
+        tables = (_by_chain(some), _by_subject(some))
+        blocks.append(Block(decoder, tables=tuple(table for table in tables if table.rows)))
     if counted := _census(rows):
         blocks.append(Block(tables=(counted,)))
     if said := _said(rows):

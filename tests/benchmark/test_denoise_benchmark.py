@@ -160,6 +160,11 @@ def test_a_mistake_in_a_study_is_told_with_its_line():
         study.load(text, "x.yaml")
 
 
+def test_a_study_has_nothing_to_deploy(denoised):
+    with pytest.raises(ConfigError, match="this one is of denoising"):
+        main.deploy(denoised.config, denoised.out, "Wiener", "1", None, print)
+
+
 # --- artifacts added -----------------------------------------------------------------------------
 
 

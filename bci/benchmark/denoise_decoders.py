@@ -148,7 +148,7 @@ def rows(
             **_figures(windows, true),
         }  # fmt: skip
         for name, settings in judged.decoders.items():
-            right = _right(windows, settings, dataset.classes, asked.seed, asked.n_folds)
+            right = decoded_right(windows, settings, dataset.classes, asked.seed, asked.n_folds)
             found.append(
                 common
                 | {
@@ -162,7 +162,7 @@ def rows(
     return found
 
 
-def _right(
+def decoded_right(
     windows: Windows,
     settings: PipelineSettings,
     classes: Sequence[str],
@@ -171,7 +171,7 @@ def _right(
 ) -> NDArray[np.bool_]:
     """Which trials are decoded right, each by a decoder that has not seen it."""
     context = Context(windows.info, windows.X.shape[2], tuple(classes), seed)
-    trials = np.arange(len(windows.y))
+    trials, labels = np.arange(len(windows.y)), np.unique(windows.y)
     right = np.zeros(len(trials), bool)
     for train, test in stratified(windows.y, trials, n_folds, seed):
         train, test = train[windows.there[train]], test[windows.there[test]]
@@ -179,6 +179,8 @@ def _right(
             continue
         decoder = pipelines.rest(settings, context, whole=True)
         if not hasattr(decoder, "classes_"):  # else it is there before training
+            if min(np.count_nonzero(windows.y[train] == label) for label in labels) < 2:
+                continue  # the chain has left too little to learn from
             decoder = scoring.fit(
                 decoder, settings.grid, windows.X[train], windows.y[train], trials[train],
                 metric="accuracy", seed=seed,

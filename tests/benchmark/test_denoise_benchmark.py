@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from bci.denoise.bank import Bank
+from scipy.stats import binomtest
 
 from bci.benchmark import main, study
+from bci.benchmark.config import PipelineSettings
 from bci.benchmark.contamination import AddedArtifacts, contaminate
 from bci.benchmark.datasets.simulated import SimulatedSetSettings
+from bci.benchmark.denoise_decoders import decoded_right
 from bci.benchmark.denoise_methods import DenoiserMethod, NetworkMethod, Task
 from bci.benchmark.denoise_report import chosen, margins
-from bci.denoise.bank import Bank
+from bci.benchmark.denoise_windows import Windows
 from bci.errors import ConfigError
 from bci.sources.files import Recording
 from bci.types import RawMarker, StreamInfo
@@ -304,6 +309,23 @@ def test_a_rejected_trial_is_a_missed_one(decoded):
     rows, _ = decoded
     gated = rows["01", "gate", "contaminated"]
     assert (gated["score"], gated["n_abstained"], gated["rrmse_t"]) == (0.0, 8, None)
+
+
+def test_noise_is_decoded_at_chance():
+    rng = np.random.default_rng(5)
+    n = 200
+    info = StreamInfo("noise", SFREQ, ("C3", "C4"), ("eeg",) * 2)
+    windows = Windows(
+        rng.standard_normal((n, 2, 64)), np.resize(["left", "right"], n), np.ones(n, bool),
+        np.zeros(n), info, 0.0, (),
+    )  # fmt: skip
+    settings = PipelineSettings(decoder={"kind": "mdm"})
+    hits = int(decoded_right(windows, settings, ("left", "right"), 0, 5).sum())
+    assert binomtest(hits, n).pvalue > 0.001
+    empty = replace(windows, there=np.zeros(n, bool))
+    assert not decoded_right(empty, settings, ("left", "right"), 0, 5).any()
+    few = replace(windows, there=np.arange(n) < 3)
+    assert not decoded_right(few, settings, ("left", "right"), 0, 5).any()
 
 
 def test_the_first_subject_is_chosen_on_and_not_told(decoded):

@@ -330,6 +330,7 @@ class MainWindow(QMainWindow):
     def _start_again_with(self, config: Config) -> None:
         """Start the session that a page asks for, and stay on it."""
         page = self.page
+        self.start_page.remember(config)
         self.start_session(config)
         self.show_page(page)
 

@@ -81,9 +81,18 @@ class CalibrationGuide:
         """Take the newest judgement of the channels."""
         self._quality = list(found)
 
-    def see_screen(self, objections: Sequence[str]) -> None:
-        """Take what there is to object to the screen and the plan on it; nothing: it may begin."""
-        self._screen = list(objections)
+    def see_screen(self, objections: Sequence[str] | None) -> None:
+        """Take what there is to object to the screen and the plan on it; nothing: it may begin.
+
+        None: nobody knows, for it is being measured.
+        """
+        self._screen = None if objections is None else list(objections)
+
+    def replan(self, frequencies_hz: Sequence[float]) -> None:
+        """Other targets flicker: the screen is judged anew; signal and consent stand."""
+        self.frequencies_hz = tuple(frequencies_hz)
+        self._screen, self.n_blocks = None, 0
+        self.step = Step.PLAN
 
     def see_block(self, n_blocks: int) -> None:
         """So many blocks are done."""

@@ -7,6 +7,7 @@ import yaml
 from bci import config as configs
 from bci.config import Config, DecoderSettings, Recording
 from bci.errors import ConfigError
+from bci.paradigms.planner import Plan
 from bci.paradigms.timetable import CUE
 
 #: Rungs above a decoder that needs no training, from the one that needs least.
@@ -25,6 +26,35 @@ def led_by_client(config: Config) -> Config:
         return config
     told = {"cues": "told", "stim_s": None, "n_trials": None}
     return config.model_copy(update={"source": config.source.model_copy(update=told)})
+
+
+def planned(config: Config, plan: Plan) -> Config:
+    """Let a speller's session flicker by another plan: decoder, cues, screen and simulation.
+
+    Targets are called by their frequencies. A ladder's rungs follow the decoder.
+
+    Raises
+    ------
+    ConfigError
+        Its decoder knows no frequencies, or another number of them.
+    """
+    old = {} if config.decoder is None else frequencies_of(config.decoder)
+    hz = {f.label: round(f.frequency_hz, 9) for f in plan.flickers}
+    if len(hz) != len(old):
+        raise ConfigError(
+            f"the decoder has {len(old)} targets, and the plan {len(hz)} different ones: plan as "
+            "many as the decoder has"
+        )
+    asked = config.model_dump(mode="json")
+    for part in (asked["decoder"], *(asked["ladder"] or {"rungs": ()})["rungs"]):
+        if part.get("frequencies_hz") is not None:
+            part["frequencies_hz"] = hz
+    kept = {label: code for label, code in asked["events"].items() if label not in old}
+    asked["events"] = {**{label: CUE + label for label in hz}, **kept}
+    asked["screen"] = {"flicker": plan.method, "refresh_hz": plan.refresh_hz}
+    if asked["source"]["kind"] == "simulated":
+        asked["source"]["frequencies_hz"] = list(hz.values())
+    return configs.loads(yaml.safe_dump(asked, sort_keys=False), "plan")
 
 
 def prepared(config: Config) -> Config:
@@ -73,4 +103,4 @@ def prepared(config: Config) -> Config:
     asked["recording"] = asked["recording"] or Recording().model_dump(mode="json")
     if asked["ladder"] is None:  # by kind: they share what the decoder has
         asked["ladder"] = {"rungs": [kind for kind in RUNGS if kind != config.decoder.kind]}
-    return configs.loads(yaml.safe_dump(asked), "calibration")
+    return configs.loads(yaml.safe_dump(asked, sort_keys=False), "calibration")

@@ -10,20 +10,21 @@ from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QStackedWidget, 
 
 from bci.calibration.guide import CalibrationGuide, Step
 from bci.calibration.looks import FEWEST_BLOCKS, own_looks
-from bci.calibration.preparation import frequencies_of, prepared
+from bci.calibration.preparation import frequencies_of, planned, prepared
 from bci.clock import now
 from bci.config import Config
 from bci.errors import BciError
+from bci.paradigms.planner import Plan
 from gui.docks.quality import judged
 from gui.link import Answer, EngineLink
 from gui.pages.calibration_cards import (
     BlocksCard,
     ChoiceCard,
     ConsentCard,
-    PlanCard,
     QualityCard,
 )
 from gui.pages.calibration_training import Training, model_folder
+from gui.pages.plan_card import PlanCard
 from gui.pages.speller_cards import card
 from gui.pages.speller_choices import SpellerChoices
 from gui.stimulus.child import StimulusProcess
@@ -61,7 +62,8 @@ class CalibrationPage(QWidget):
         self.process.ended.connect(self._end)
         self.guide = CalibrationGuide(())
         self.choices = SpellerChoices()
-        self.quality, self.consent, self.plan = QualityCard(), ConsentCard(), PlanCard()
+        self.quality, self.consent = QualityCard(), ConsentCard()
+        self.plan = PlanCard(self.choices.display)
         self.blocks, self.choice = BlocksCard(), ChoiceCard()
         self._cards = {
             Step.QUALITY: self.quality, Step.CONSENT: self.consent, Step.PLAN: self.plan,
@@ -69,6 +71,7 @@ class CalibrationPage(QWidget):
         }  # fmt: skip
         self._url, self._token = "", ""
         self._config: Config | None = None
+        self._replanned: Config | None = None  # asked for by the plan that was chosen
         self._link: EngineLink | None = None
         self._quality_due = 0.0
         self._phase, self._mode = "", ""
@@ -113,6 +116,8 @@ class CalibrationPage(QWidget):
             button.setShortcut(keys)
             button.setToolTip(f"{button.toolTip()} ({keys})".strip())
         self.consent.agreed.toggled.connect(self._consent)
+        self.plan.taken.connect(self._replan)
+        self.choices.display.currentIndexChanged.connect(self._measure)
         top, bottom, page = QHBoxLayout(), QHBoxLayout(), QVBoxLayout(self)
         top.addWidget(self.heading)
         top.addWidget(self.path, 1, Qt.AlignmentFlag.AlignRight)
@@ -134,18 +139,27 @@ class CalibrationPage(QWidget):
         """Calibrate in this session; `config` is None where only its address is known."""
         self.process.stop()
         self._url, self._token, self._config = url, token, config
+        if self._replanned is not None and not url:
+            self._show()
+            return  # between the session and the one that follows with another plan
         self.choices.suggest(config)
         decoder = None if config is None else config.decoder
         hz = [] if decoder is None else list(frequencies_of(decoder).values())
-        self.guide = CalibrationGuide(hz)
+        goes_on = config is not None and config is self._replanned
+        if goes_on:
+            self.guide.replan(hz)
+        else:
+            self.guide, self._replanned = CalibrationGuide(hz), None
+            self.consent.agreed.setChecked(False)
         self._n_trials = 0
         self._assessment = None
         self._phase = ""
         self.training = Training({} if config is None else config.labels)
-        self.consent.agreed.setChecked(False)
         self.blocks.show_assessment(None)
         self.blocks.progress.setValue(0)
         self.error.setText(self._unfit() if url else "")
+        if goes_on:
+            self._measure()
         self._show()
 
     def _unfit(self) -> str:
@@ -212,7 +226,8 @@ class CalibrationPage(QWidget):
         if not self.guide.go_on():
             self._show()
             return
-        if left is Step.CONSENT:
+        if left is Step.CONSENT or (left is Step.PLAN and self._replanned is not None):
+            # into the recording of this session, though it was given in the one before
             self._note("photosensitivity: told, no history known, agreed")
         if left is Step.BLOCKS:
             self.process.stop()
@@ -279,9 +294,25 @@ class CalibrationPage(QWidget):
         return self._config is not None and self._config.source.kind == "simulated"
 
     def _measure(self) -> None:
-        self.plan.facts.show_values({"Refresh": "measuring …"})
+        if self.guide.step is not Step.PLAN or not self._url:
+            return
+        self.process.stop()
+        self.plan.measuring()
+        self.guide.see_screen(None)
         self._mode = "measure"
         self.process.start(self.settings("measure"))
+        self._show()
+
+    def _replan(self, plan: Plan) -> None:
+        """Ask for the session that flickers by another plan; this calibration goes on in it."""
+        if self._config is None:
+            return
+        try:
+            self._replanned = planned(self._config, plan)
+        except BciError as error:
+            self.error.setText(str(error))
+            return
+        self.session_requested.emit(self._replanned)
 
     def start(self) -> None:
         """Show the blocks, or go on after a rest or a pause."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import QSize, Qt
+from PySide6.QtCore import Qt
 from PySide6.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -24,16 +24,11 @@ from PySide6.QtWidgets import (
 from bci.calibration.guide import CONSENT, WARNING
 from bci.calibration.looks import FEWEST_BLOCKS
 from bci.dsp.signal_quality import ChannelQuality
-from bci.errors import BciError
 from bci.metrics import accuracy_interval, chance_bound
-from bci.paradigms.collisions import findings
-from bci.paradigms.frequencies import Flicker, plan
 from gui.docks.quality import REMEDIES
-from gui.pages.speller_cards import Facts, describe_frames
-from gui.stimulus.painting import Picture
-from gui.stimulus.settings import StimulusSettings
+from gui.pages.speller_cards import Facts
 
-__all__ = ["BlocksCard", "ChoiceCard", "ConsentCard", "PlanCard", "QualityCard"]
+__all__ = ["BlocksCard", "ChoiceCard", "ConsentCard", "QualityCard", "Table"]
 
 
 class Table(QTableWidget):
@@ -113,59 +108,6 @@ class ConsentCard(QWidget):
         column.addSpacing(12)
         column.addWidget(self.agreed)
         column.addStretch()
-
-
-class PlanCard(QWidget):
-    """The measured screen, and the targets on it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.facts = Facts("Refresh", "Timing", "Targets", "To mend", "To know")
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 6, 0, 0)
-        column.addWidget(self.facts)
-        column.addStretch()
-
-    def show_plan(
-        self, ready: Mapping[str, Any], settings: StimulusSettings, longest_s: float
-    ) -> list[str]:
-        """Show the targets on the measured screen; what stands against them, one line each.
-
-        `ready` is what the flicker's process says of the screen, `longest_s` the decoder's
-        longest window, seconds.
-        """
-        against, known, hz = list(ready["objections"]), list[str](), ready["refresh_hz"]
-        shown: tuple[Flicker, ...] = ()
-        try:
-            wished = [(t.frequency_hz, t.phase) for t in settings.targets]
-            shown = plan(hz, [f for f, _ in wished], [phase for _, phase in wished])
-            known = findings(
-                shown, hz, flicker_share=_flicker_share(settings), window_s=longest_s, n_listed=1
-            )
-        except BciError as error:
-            against.append(str(error))
-        words = describe_frames(ready, None)
-        words["Targets"] = _described(shown)
-        words["To know"] = "\n".join(known)
-        words["To mend"] = "\n".join(against)
-        self.facts.show_values(words)
-        return against
-
-
-def _flicker_share(settings: StimulusSettings) -> float:
-    """Share of the screen that the keys will take."""
-    width, height = settings.window or (1920, 1080)
-    return Picture(settings.cells(), QSize(width, height)).flicker_share
-
-
-def _described(flickers: tuple[Flicker, ...]) -> str:
-    if not flickers:
-        return ""
-    hz = sorted(f.frequency_hz for f in flickers)
-    return (
-        f"{len(hz)}, {hz[0]:g} to {hz[-1]:g} Hz in steps of {hz[1] - hz[0]:.3g} Hz, sampled "
-        "sinusoids: each keeps its frequency and phase on this screen"
-    )
 
 
 class BlocksCard(QWidget):

@@ -19,6 +19,7 @@ from bci.paradigms.flash_run import FlashRun
 from bci.paradigms.frames import FrameTiming, objections
 from bci.paradigms.frequencies import luminance
 from bci.paradigms.language import LanguageModel
+from bci.paradigms.planner import off_plan
 from bci.paradigms.spelling import SpellingRun
 from bci.paradigms.spelling_scene import Phase, Scene
 from gui.link import Answer, EngineLink
@@ -212,9 +213,10 @@ class Presenter:
             table = np.array([luminance(target.flicker(), hz, n_frames) for target in targets])
             self._levels = np.rint(255.0 * table.T).astype(int).tolist()
         frequencies = [target.frequency_hz for target in targets]
-        self._objections = objections(
-            timing, self.window.nominal_hz, frequencies, self.settings.max_dropped
-        )
+        self._objections = [
+            *objections(timing, self.window.nominal_hz, frequencies, self.settings.max_dropped),
+            *off_plan([target.flicker() for target in targets], hz),
+        ]
         self._reports.ready(self._objections)
         if self.settings.mode == "measure":
             self.leave()

@@ -115,9 +115,11 @@ def test_the_banner_says_where_it_stands_and_the_recording_is_whole(
     qtbot.waitUntil(lambda: not window._banner_bar.isVisible(), timeout=10_000)
     said = []  # every text of the banner, once
     window._timer.timeout.connect(
-        lambda: said.append(window.banner_text.text())
-        if window._banner_bar.isVisible() and window.banner_text.text() not in said
-        else None
+        lambda: (
+            said.append(window.banner_text.text())
+            if window._banner_bar.isVisible() and window.banner_text.text() not in said
+            else None
+        )
     )
 
     device.kill()

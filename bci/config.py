@@ -321,6 +321,16 @@ class GrazSettings(Settings):
         """All labels that are cued."""
         return self.labels if self.idle is None else (*self.labels, self.idle)
 
+    @property
+    def n_runs(self) -> int:
+        """All runs, without and with feedback."""
+        return self.calibration_runs + self.feedback_runs
+
+    @property
+    def run_length(self) -> int:
+        """Trials in one run."""
+        return len(self.asked) * self.trials_per_label
+
     @model_validator(mode="after")
     def _in_order(self) -> GrazSettings:
         if len(set(self.asked)) < len(self.asked) or len(self.asked) < 2:

@@ -6,13 +6,21 @@ from itertools import takewhile
 from typing import Any
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QApplication,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QStackedWidget,
+    QVBoxLayout,
+    QWidget,
+)
 
 from bci.calibration.guide import CalibrationGuide, Step
 from bci.calibration.looks import FEWEST_BLOCKS, own_looks
-from bci.calibration.preparation import frequencies_of, planned, prepared
+from bci.calibration.preparation import frequencies_of, planned, prepared, with_cues
 from bci.clock import now
-from bci.config import Config
+from bci.config import Config, GrazSettings
 from bci.errors import BciError
 from bci.paradigms.planner import Plan
 from gui.docks.quality import judged
@@ -118,6 +126,7 @@ class CalibrationPage(QWidget):
         self.consent.agreed.toggled.connect(self._consent)
         self.plan.taken.connect(self._replan)
         self.choices.display.currentIndexChanged.connect(self._measure)
+        self.blocks.cue_here.clicked.connect(self._cue_here)
         top, bottom, page = QHBoxLayout(), QHBoxLayout(), QVBoxLayout(self)
         top.addWidget(self.heading)
         top.addWidget(self.path, 1, Qt.AlignmentFlag.AlignRight)
@@ -149,7 +158,9 @@ class CalibrationPage(QWidget):
         if goes_on:
             self.guide.replan(hz)
         else:
-            self.guide, self._replanned = CalibrationGuide(hz), None
+            runs = None if config is None else config.paradigm
+            n_needed = FEWEST_BLOCKS if runs is None else runs.calibration_runs
+            self.guide, self._replanned = CalibrationGuide(hz, n_needed), None
             self.consent.agreed.setChecked(False)
         self._n_trials = 0
         self._assessment = None
@@ -185,10 +196,16 @@ class CalibrationPage(QWidget):
                 self._show()
         self._look_at_ladder((link.status or {}).get("ladder"), link)
         self._look_at_training(link, self.training)
+        self._look_at_runs(link.status or {})
 
     @property
     def _flickers(self) -> bool:
         return bool(self.guide.frequencies_hz)
+
+    @property
+    def _graz(self) -> GrazSettings | None:
+        """The timetable of cues, where this application shows one."""
+        return None if self._config is None or self._flickers else self._config.paradigm
 
     def _look_at_training(self, link: EngineLink, training: Training) -> None:
         """Count the cues; show what came of the training."""
@@ -200,6 +217,17 @@ class CalibrationPage(QWidget):
             self.error.setText(training.error)
         elif training.state == "trained" and link.status and link.status["decoder"]["labels"]:
             self.choice.show_trained(model_folder(link.status))
+
+    def _look_at_runs(self, status: dict[str, Any]) -> None:
+        """Show how far a session with a timetable is, and the decoder that it has trained."""
+        runs = status.get("paradigm")
+        if runs is None:
+            return
+        if runs["error"]:
+            self.error.setText(f"without feedback: {runs['error']}")
+        self.blocks.comparing.setText("Training on what was recorded …" * runs["training"])
+        if runs["ready"] and status["decoder"]["labels"] and self.guide.step is Step.CHOICE:
+            self.choice.show_trained(model_folder(status))
 
     def _look_at_ladder(self, ladder: dict[str, Any] | None, link: EngineLink) -> None:
         if ladder is None:
@@ -231,7 +259,9 @@ class CalibrationPage(QWidget):
             self._note("photosensitivity: told, no history known, agreed")
         if left is Step.BLOCKS:
             self.process.stop()
-            if not self._flickers and self._link is not None:
+            if self._graz is not None:
+                self.choice.reason.setText("Training on what was recorded …")
+            elif not self._flickers and self._link is not None:
                 self.choice.reason.setText("Training on what was recorded …")
                 self.training.finish(self._link)
         if self.guide.step is Step.PLAN:
@@ -278,6 +308,11 @@ class CalibrationPage(QWidget):
 
     def settings(self, mode: Mode) -> StimulusSettings:
         """What the flicker's process is told, to measure the screen or to show the blocks."""
+        if mode == "graz":
+            return StimulusSettings.model_validate({
+                "url": self._url, "token": self._token or None, "mode": mode, "graz": self._graz,
+                **self.blocks.display.where(),
+            })  # fmt: skip
         asked = self.choices.settings(self._url, self._token, self._config)
         return asked.model_copy(
             update={
@@ -303,6 +338,15 @@ class CalibrationPage(QWidget):
         self.process.start(self.settings("measure"))
         self._show()
 
+    def _cue_here(self) -> None:
+        """Ask for a session whose cues are shown by this application."""
+        if self._config is None:
+            return
+        try:
+            self.session_requested.emit(with_cues(self._config))
+        except BciError as error:
+            self.error.setText(str(error))
+
     def _replan(self, plan: Plan) -> None:
         """Ask for the session that flickers by another plan; this calibration goes on in it."""
         if self._config is None:
@@ -317,16 +361,21 @@ class CalibrationPage(QWidget):
     def start(self) -> None:
         """Show the blocks, or go on after a rest or a pause."""
         self.error.clear()
-        if not self._flickers:
+        graz = self._graz
+        if not self._flickers and graz is None:
             if self._link is not None:
                 self.training.collect(self._link)
             self._show()
             return
         if not self.process.running:
-            settings = self.settings("calibration")
-            self._n_trials, self._mode = 0, "calibration"
-            self._phase = "measuring"
-            self.blocks.progress.setMaximum(settings.n_blocks * len(settings.targets))
+            self._mode = "calibration" if graz is None else "graz"
+            settings = self.settings("calibration" if graz is None else "graz")
+            self._n_trials, self._phase = 0, "measuring"
+            self.blocks.progress.setMaximum(
+                settings.n_blocks * len(settings.targets)
+                if graz is None
+                else graz.n_runs * graz.run_length
+            )
             self.blocks.progress.setValue(0)
             self.process.start(settings)
         self.process.send("start")
@@ -336,12 +385,18 @@ class CalibrationPage(QWidget):
         match line["say"]:
             case "ready":
                 self._plan(line)
-            case "state" if self._mode == "calibration":
+            case "state" if self._mode != "measure":
                 self._phase = line["phase"]
                 if line["note"]:
                     self.blocks.state.setText(line["note"])
-            case "selection":
+                if self._graz is not None:
+                    self._count_runs(self._graz, line["n_done"])
+            case "selection" if self._flickers:
                 self._count()
+            case "score" if self._graz is not None:
+                self.blocks.forecast.setText(_feedback_so_far(line))
+            case "beep":
+                QApplication.beep()
             case "refused":
                 self._phase = "ready"
                 self.error.setText("not started: " + "; ".join(line["why"]))
@@ -366,6 +421,10 @@ class CalibrationPage(QWidget):
             return
         self._link.post("/v1/ladder", {"action": "look"}, self._told)
 
+    def _count_runs(self, graz: GrazSettings, n_done: int) -> None:
+        self.blocks.progress.setValue(n_done)
+        self.guide.see_block(n_done // graz.run_length)
+
     def _told(self, answer: Answer) -> None:
         if not answer.ok:
             self.error.setText(answer.error)
@@ -373,7 +432,7 @@ class CalibrationPage(QWidget):
     def _end(self, code: int) -> None:
         if code and not self.error.text():
             self.error.setText(f"the flicker's process ended ({code}): {self.process.trouble}")
-        if self._mode == "calibration" and self._phase != "over":
+        if self._mode != "measure" and self._phase != "over":
             self._phase = ""
         self._show()
 
@@ -402,8 +461,10 @@ class CalibrationPage(QWidget):
         self.again.setVisible(guide.step is Step.PLAN)
         self.again.setEnabled(not running)
         self.go.setVisible(on_blocks)
-        self.pause.setVisible(on_blocks and self._flickers)
-        self.blocks.show_flicker(self._flickers)
+        cues = self._graz is not None
+        self.pause.setVisible(on_blocks and (self._flickers or cues))
+        self.blocks.show_parts(flickers=self._flickers, cues=cues)
+        self.blocks.display.setEnabled(not running)
         self.go.setText("Go on" if running and self._phase != "ready" else "Start")
         self.go.setShortcut("Ctrl+B")
         self.go.setEnabled(
@@ -414,3 +475,13 @@ class CalibrationPage(QWidget):
         self.blocks.n_blocks.setEnabled(not running)
         self.without.setEnabled(bool(self._url))
         self.without.setVisible(self._flickers)
+
+
+def _feedback_so_far(score: dict[str, Any]) -> str:
+    if score["accuracy"] is None:
+        return ""
+    low, high = score["accuracy_low"], score["accuracy_high"]
+    return (
+        f"With feedback: {score['n_right']} of {score['n_trials']} trials right, "
+        f"{score['accuracy']:.2f} [{low:.2f}, {high:.2f}] (95 %)."
+    )

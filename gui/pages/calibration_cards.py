@@ -14,6 +14,7 @@ from PySide6.QtWidgets import (
     QHeaderView,
     QLabel,
     QProgressBar,
+    QPushButton,
     QSpinBox,
     QTableWidget,
     QTableWidgetItem,
@@ -26,6 +27,7 @@ from bci.calibration.looks import FEWEST_BLOCKS
 from bci.dsp.signal_quality import ChannelQuality
 from bci.metrics import accuracy_interval, chance_bound
 from gui.docks.quality import REMEDIES
+from gui.pages.displays import DisplayBox
 from gui.pages.speller_cards import Facts
 
 __all__ = ["BlocksCard", "ChoiceCard", "ConsentCard", "QualityCard", "Table"]
@@ -133,10 +135,17 @@ class BlocksCard(QWidget):
         self.forecast = QLabel()
         self.forecast.setObjectName("muted")
         self.forecast.setWordWrap(True)
+        self.shown_on, self.display = QLabel("Shown on"), DisplayBox()
+        self.cue_here = QPushButton("Show the cues here")
+        self.cue_here.setToolTip(
+            "Cross, arrow and feedback bar in a window of this application, instead of another "
+            "program that sends the markers"
+        )
         row = QHBoxLayout()
-        row.addWidget(self.label)
-        row.addWidget(self.n_blocks)
+        for part in (self.label, self.n_blocks, self.shown_on, self.display):
+            row.addWidget(part)
         row.addWidget(self.progress, 1)
+        row.addWidget(self.cue_here)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 6, 0, 0)
         column.addLayout(row)
@@ -147,10 +156,16 @@ class BlocksCard(QWidget):
         column.addWidget(self.scores, 1)
         column.addWidget(self.forecast)
 
-    def show_flicker(self, flickers: bool) -> None:
-        """Whether blocks are shown by this application; else cues are only counted."""
-        for part in (self.label, self.n_blocks, self.progress, self.scores):
-            part.setVisible(flickers)
+    def show_parts(self, *, flickers: bool, cues: bool) -> None:
+        """Whether blocks flicker, or cues are shown; where neither, cues are only counted."""
+        shown: list[tuple[QWidget, bool]] = [
+            *((part, flickers) for part in (self.label, self.n_blocks, self.scores)),
+            *((part, cues) for part in (self.shown_on, self.display)),
+            (self.progress, flickers or cues),
+        ]
+        for part, visible in shown:
+            part.setVisible(visible)
+        self.cue_here.setVisible(not (flickers or cues))
 
     def show_assessment(self, found: Mapping[str, Any] | None) -> None:
         """Show the ladder's last look."""

@@ -2,11 +2,9 @@
 
 import pytest
 import yaml
-from PySide6.QtCore import QSettings
 
 from bci import config
 from bci.recording.verify import verify
-from gui.window import MainWindow
 
 SESSION = {
     "source": {"kind": "simulated", "paradigm": "imagery", "snr": 30, "seed": 1, "speed": None},
@@ -29,12 +27,8 @@ SESSION = {
 
 
 @pytest.fixture
-def window(qtbot, tmp_path):
-    made = MainWindow(QSettings(str(tmp_path / "test.ini"), QSettings.Format.IniFormat))
-    qtbot.addWidget(made)
-    made.show()
-    yield made
-    made.close()
+def window(settings, open_window):
+    return open_window(settings)
 
 
 @pytest.mark.slow  # 8 trials without and 8 with feedback, at the pace of life

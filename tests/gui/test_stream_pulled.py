@@ -17,7 +17,6 @@ from bci.recording.verify import verify
 from bci.sources.files import load_recording
 from bci.sources.simulated import SimulatedSettings
 from bci.types import Gap, Samples
-from gui.window import MainWindow
 
 pytest.importorskip("pylsl", reason="pylsl is not installed")
 
@@ -83,13 +82,9 @@ def amplifier(subject):
 
 
 @pytest.fixture
-def window(settings, qtbot, tmp_path, monkeypatch):
+def window(settings, open_window, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    made = MainWindow(settings)
-    qtbot.addWidget(made)
-    made.show()
-    yield made
-    made.close()
+    return open_window(settings)
 
 
 def session_on(name, root):

@@ -80,6 +80,7 @@ class CalibrationPage(QWidget):
         self._url, self._token = "", ""
         self._config: Config | None = None
         self._replanned: Config | None = None  # asked for by the plan that was chosen
+        self._prepared: Config | None = None  # what calibration takes; None: it cannot be had
         self._link: EngineLink | None = None
         self._quality_due = 0.0
         self._phase, self._mode = "", ""
@@ -168,20 +169,26 @@ class CalibrationPage(QWidget):
         self.training = Training({} if config is None else config.labels)
         self.blocks.show_assessment(None)
         self.blocks.progress.setValue(0)
-        self.error.setText(self._unfit() if url else "")
+        self.error.setText(self._prepare() if url else "")
         if goes_on:
             self._measure()
         self._show()
 
-    def _unfit(self) -> str:
-        """Why this session cannot be calibrated; empty where it can."""
+    def _prepare(self) -> str:
+        """Find what calibration takes; say why this session cannot be calibrated, if it cannot."""
+        self._prepared = None
         if self._config is None:
             return "an engine that runs elsewhere is calibrated where it was started"
         try:
-            prepared(self._config)
+            self._prepared = prepared(self._config)
         except BciError as error:
             return str(error)
         return ""
+
+    @property
+    def _lacks(self) -> bool:
+        """Whether recording, cues or ladder are missing, so that another session is needed."""
+        return self._prepared is not None and self._prepared != self._config
 
     def refresh(self, link: EngineLink | None) -> None:
         """Look at the channels and at what the engine compares."""
@@ -248,7 +255,11 @@ class CalibrationPage(QWidget):
         if self.guide.is_last:
             (self.spell_requested if self._flickers else self.watch_requested).emit()
             return
-        if self.guide.step is Step.QUALITY and self._needs_another_session():
+        if self._lacks:
+            self.session_requested.emit(self._prepared)
+            return
+        if self._prepared is None:
+            self.error.setText(self._prepare())
             return
         left = self.guide.step
         if not self.guide.go_on():
@@ -273,17 +284,6 @@ class CalibrationPage(QWidget):
         self.process.stop()
         self.guide.go_back()
         self._show()
-
-    def _needs_another_session(self) -> bool:
-        """Ask for a session with recording, cues and ladder where this one lacks some."""
-        if self._config is None or self._unfit():
-            self.error.setText(self._unfit())
-            return True
-        asked = prepared(self._config)
-        if asked == self._config:
-            return False
-        self.session_requested.emit(asked)
-        return True
 
     def _overrule(self) -> None:
         names = ", ".join(f"{q.name} ({', '.join(q.reasons)})" for q in self.guide.bads)
@@ -450,11 +450,13 @@ class CalibrationPage(QWidget):
             f"<b>{_TITLES[step]}</b>" if step is guide.step else _TITLES[step]
             for step in guide.steps
         ))  # fmt: skip
-        against = guide.objections
-        self.against.setText("; ".join(against) if guide.step is not Step.PLAN else "")
+        against = [] if self._lacks else guide.objections  # the signal of the next one counts
+        hint = "this session has no cues or no recording" if self._lacks else ""
+        self.against.setText(hint or ("; ".join(against) if guide.step is not Step.PLAN else ""))
         self.back.setEnabled(guide.step is not guide.steps[0])
         last = "Spell" if self._flickers else "To the live view"
-        self.further.setText(last if guide.is_last else "Next")
+        ahead = "Start again for calibration" if self._lacks else "Next"
+        self.further.setText(last if guide.is_last else ahead)
         self.further.setShortcut("Ctrl+Return")  # a new text takes the old shortcut away
         self.further.setEnabled(bool(self._url) and not against)
         self.anyway.setVisible(bool(against) and guide.can_overrule)

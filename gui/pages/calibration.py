@@ -324,6 +324,12 @@ class CalibrationPage(QWidget):
         )
 
     @property
+    def _model(self) -> str:
+        """Name of the decoder that decides."""
+        status = (self._link and self._link.status) or {}
+        return str(status.get("decoder", {}).get("model", ""))
+
+    @property
     def _nobody_looks(self) -> bool:
         """Whether dropped frames spoil nothing: the simulated subject sees no screen."""
         return self._config is not None and self._config.source.kind == "simulated"
@@ -393,6 +399,8 @@ class CalibrationPage(QWidget):
                     self._count_runs(self._graz, line["n_done"])
             case "selection" if self._flickers:
                 self._count()
+            case "score" if self._flickers and self._mode == "calibration":
+                self.blocks.show_untrained(self._model, line)
             case "score" if self._graz is not None:
                 self.blocks.forecast.setText(_feedback_so_far(line))
             case "beep":

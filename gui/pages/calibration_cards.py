@@ -132,6 +132,7 @@ class BlocksCard(QWidget):
             "Decoder", "Right", "Accuracy, 95 %", "s a selection", "ITR, bit/min, 95 %", "",
             stretch=5,
         )  # fmt: skip
+        self._compared = False
         self.forecast = QLabel()
         self.forecast.setObjectName("muted")
         self.forecast.setWordWrap(True)
@@ -170,11 +171,32 @@ class BlocksCard(QWidget):
     def show_assessment(self, found: Mapping[str, Any] | None) -> None:
         """Show the ladder's last look."""
         self.scores.show_rows([] if found is None else [_row(s, found) for s in found["scores"]])
+        self._compared = found is not None
         if found is None:
             self.forecast.clear()
             return
         ahead = f"Forecast: {found['forecast']}." if found["forecast"] else _NO_FORECAST
         self.forecast.setText("\n".join(filter(None, (ahead, found["phase_locking"]))))
+
+    def show_untrained(self, decoder: str, score: Mapping[str, Any]) -> None:
+        """Show how often the decoder in use was right so far: it was trained on none of this.
+
+        Only until decoders are compared, for those that are trained cannot be judged sooner.
+        """
+        if self._compared or score["accuracy"] is None:
+            return
+        low, high = score["accuracy_low"], score["accuracy_high"]
+        itr = "" if score["itr"] is None else f"{score['itr']:.0f}"
+        self.scores.show_rows([(
+            decoder, f"{score['n_right']} of {score['n_trials']}",
+            f"{score['accuracy']:.2f} [{low:.2f}, {high:.2f}]",
+            f"{score['seconds'] / score['n_trials']:.2f}", itr,
+            f"in use; the others from block {FEWEST_BLOCKS} on",
+        )])  # fmt: skip
+        self.forecast.setText(
+            f"Decoders that are trained are judged from block {FEWEST_BLOCKS} on: two blocks to "
+            "train on, and one that they have not seen."
+        )
 
 
 _NO_FORECAST = "No forecast: more blocks promise no credible gain, or are needed to tell."

@@ -207,6 +207,27 @@ def test_blocks_are_counted_and_the_decoders_compared_after_each(page, link):
     assert "about 1.0 more minutes" in page.blocks.forecast.text()
 
 
+def test_the_decoder_in_use_has_its_accuracy_from_the_first_block_on(page, link):
+    to_blocks(page, link)
+    page.go.click()
+    link.status = {**link.status, "ladder": {"state": "collecting", "last": None}}
+    page.refresh(link)
+    score = {
+        "say": "score", "n_trials": 12, "n_unanswered": 0, "seconds": 24.0, "n_right": 9,
+        "accuracy": 0.75, "accuracy_low": 0.47, "accuracy_high": 0.91, "itr": 60.0,
+    }  # fmt: skip
+    page.process.said.emit(score)
+    row = [page.blocks.scores.item(0, j).text() for j in range(6)]
+    assert row == [
+        "fbcca", "9 of 12", "0.75 [0.47, 0.91]", "2.00", "60", "in use; the others from block 3 on",
+    ]  # fmt: skip
+    assert "two blocks to train on" in page.blocks.forecast.text()
+    link.status = {**link.status, "ladder": {"state": "collecting", "last": LOOK}}
+    page.refresh(link)
+    page.process.said.emit(score)  # what is compared counts from now on
+    assert page.blocks.scores.item(1, 0).text() == "trca"
+
+
 def test_the_choice_is_explained_in_a_line_and_the_speller_follows(page, link, qtbot):
     to_blocks(page, link)
     page.go.click()

@@ -75,8 +75,8 @@ def test_impedances_follow_the_channels_where_they_are_asked_for() -> None:
 
 def test_a_board_that_measures_no_impedance_says_so() -> None:
     playback = BrainFlowSettings(board="cyton", serial_port="none", impedance=True).build()
+    playback._rows = {"eeg_channels": [1, 2], "sampling_rate": 250}
     with pytest.raises(SourceError, match="measures no impedance"):
-        playback._rows = {"eeg_channels": [1, 2], "sampling_rate": 250}
         playback._describe(0)
 
 

@@ -147,6 +147,21 @@ def test_quality_names_reasons_and_tells_who_is_bad(fed, show, qtbot):
     assert len(told) == 1
 
 
+def test_quality_shows_impedances_where_they_are_measured(fed, show, qtbot):
+    link = fed(names=("O1", "Oz", "O1 impedance"))
+    object.__setattr__(link.samples.info, "ch_types", ("eeg", "eeg", "misc"))
+    dock = show(QualityDock, link)
+    data = eeg(n=3)
+    data[:, 2] = 55_000.0
+    link.feed(data)
+    qtbot.waitUntil(lambda: dock.refresh() or bool(dock.found), timeout=10_000)
+    assert [q.name for q in dock.found] == ["O1", "Oz"]
+    assert dock.table.item(0, 2).text() == "impedance"
+    assert "40 kΩ" in dock.table.item(0, 2).toolTip()
+    assert [dock.table.item(row, 5).text() for row in range(2)] == ["55", ""]
+    assert not dock.table.isColumnHidden(5)
+
+
 def test_the_decoder_view_says_what_why_and_how_sure(fed, show):
     link = fed()
     link.status = status(decision={"kind": "dynamic", "target_error": 0.1})

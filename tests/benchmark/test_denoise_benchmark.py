@@ -10,7 +10,6 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from bci.denoise.bank import Bank
 from scipy.stats import binomtest
 
 from bci.benchmark import main, study
@@ -21,6 +20,7 @@ from bci.benchmark.denoise_decoders import decoded_right
 from bci.benchmark.denoise_methods import DenoiserMethod, NetworkMethod, Task
 from bci.benchmark.denoise_report import chosen, margins
 from bci.benchmark.denoise_windows import Windows
+from bci.denoise.bank import Bank
 from bci.errors import ConfigError
 from bci.sources.files import Recording
 from bci.types import RawMarker, StreamInfo

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from bci.denoise.bank import Bank, pairs
 
 from bci.benchmark.denoise_methods import FilterMethod, Task
 from bci.denoise import metrics
+from bci.denoise.bank import Bank, pairs
 
 BANK = Path("../shared/data/denoise/semisim_256hz.npz")
 

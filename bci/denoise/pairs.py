@@ -114,12 +114,10 @@ class Pairs:
         n = len(self)
         gain = np.exp(rng.uniform(-np.log(2), np.log(2), n)) * (rng.random(n) >= UNTOUCHED)
         sign = rng.choice([-1.0, 1.0], n)
-        clean = self.clean * sign[:, None, None]
-        noisy = clean + (gain * sign)[:, None, None] * (self.noisy - self.clean)[other]
-        return Pairs(
-            noisy.astype(np.float32), clean.astype(np.float32), self.artifact[other], self.source,
-            self.ch_names, self.sfreq,
-        )  # fmt: skip
+        strength, turned = (x.astype(np.float32)[:, None, None] for x in (gain * sign, sign))
+        clean = self.clean * turned
+        noisy = clean + strength * (self.noisy - self.clean)[other]
+        return Pairs(noisy, clean, self.artifact[other], self.source, self.ch_names, self.sfreq)
 
 
 def recording_pairs(

@@ -199,8 +199,9 @@ def runs(start: int, mask: NDArray[np.bool_]) -> list[tuple[int, int]]:
 def mended(start: int, correction: FloatArray, spread: FloatArray) -> tuple[Flag, ...]:
     """Flags "eog" over samples that were altered notably.
 
-    Notably: on some channel by more than `NOTABLE` times `spread`, the standard deviation of
-    what that channel shows when it is clean; infinite for channels that do not count. Less
+    Notably: on some channel by more than `NOTABLE` times `spread` (of each channel, or of each
+    sample and channel), the standard deviation of what that channel shows when it is clean;
+    infinite for channels that do not count. Less
     changes a sample no more than the brain does.
     """
     limit = np.maximum(NOTABLE * spread, LEAST_UV)

@@ -173,10 +173,10 @@ class Chain:
             if look is not None:
                 look.active = False
             return
-        n_waiting = 0 if look is None else look.n_waiting
-        _reset(self.stages[i], self._infos[i], self._at(i) - n_waiting, keep_calibration=True)
+        at, n_waiting = self._at(i), 0 if look is None else look.n_waiting
+        _reset(self.stages[i], self._infos[i], at - n_waiting, keep_calibration=True)
         if look is not None:
-            look.resume()
+            look.resume(at)
 
     def _difference(self, i: int, before: StreamInfo, after: StreamInfo) -> str | None:
         """What would change for all that follows if stage `i` were by-passed; None: nothing."""

@@ -62,6 +62,17 @@ class Chain:
         )
 
     @property
+    def lookahead(self) -> Fraction:
+        """Samples of the output by which stages that look ahead lag; valid after `reset`.
+
+        At index i stands what was sample i less this many, not only a filter's blur of it.
+        """
+        lag = Fraction(0)  # in samples of what enters the next stage
+        for look, ratio in zip(self._looks, self._ratios, strict=True):
+            lag = (lag + (look.n_held if look is not None else 0)) * ratio
+        return lag
+
+    @property
     def ratio(self) -> Fraction:
         """Rate of the output / rate of the input, valid after `reset`."""
         product = Fraction(1)

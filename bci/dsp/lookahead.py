@@ -35,6 +35,11 @@ class Lookahead:
         self._line = DelayLine(n_held)
 
     @property
+    def n_held(self) -> int:
+        """Samples by which it lags."""
+        return self._line.n
+
+    @property
     def n_waiting(self) -> int:
         """Samples that are held now: fewer than it lags only at the start."""
         return self._line.n_waiting

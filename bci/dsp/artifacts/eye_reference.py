@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +41,8 @@ class EyeReferenceSettings(StageSettings):
     `lowpass_hz` is removed with it, everywhere: choose it for rhythms over the back of the
     head or above `lowpass_hz`, not for frontal theta.
     """
+
+    mends: ClassVar[bool] = True
 
     reference: Literal["eog", "frontal"] = Field(
         "eog", description="channels of type eog, or the EEG channels above the eyes"

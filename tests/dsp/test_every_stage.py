@@ -39,7 +39,6 @@ def calibrated(kind: str) -> str:
         "ica": {
             "unmixing": rng.standard_normal((n_out, n)),
             "mixing": rng.standard_normal((n, n_out)),
-            "mean": rng.standard_normal(n),
             "kept_spread": np.full(n, 20.0),
         },
     }[kind]

@@ -51,7 +51,7 @@ class ICA(CalibratedSettings):
 
 
 class ComponentRemoval(CalibratedStage):
-    """x - A W (x - m), with A the topographies of what is taken out and W its unmixing."""
+    """x - A W x, with A the topographies of what is taken out and W its unmixing."""
 
     def __init__(self, settings: ICA) -> None:
         super().__init__(settings)
@@ -110,11 +110,10 @@ class ComponentRemoval(CalibratedStage):
         )
         unmixing, mixing = found.unmixing[out], found.mixing[:, out]
         x = block[usable][:, self._eeg]
-        kept = x - (x - found.mean) @ unmixing.T @ mixing.T
+        kept = x - x @ unmixing.T @ mixing.T
         return {
             "unmixing": unmixing,
             "mixing": mixing,
-            "mean": found.mean,
             "kept_spread": 1.4826 * np.median(np.abs(kept - np.median(kept, axis=0)), axis=0),
         }
 
@@ -122,7 +121,7 @@ class ComponentRemoval(CalibratedStage):
         """See `CalibratedStage.adopt`."""
         shapes = {key: value.shape for key, value in arrays.items()}
         n, n_out = len(self._eeg), len(arrays.get("unmixing", ()))
-        expected = {"unmixing": (n_out, n), "mixing": (n, n_out), "mean": (n,), "kept_spread": (n,)}
+        expected = {"unmixing": (n_out, n), "mixing": (n, n_out), "kept_spread": (n,)}
         if shapes != expected:
             raise ConfigError(
                 f"ica: its calibration holds {shapes}, and {expected} are expected for the {n} EEG "
@@ -130,7 +129,6 @@ class ComponentRemoval(CalibratedStage):
             )
         self._unmixing = np.ascontiguousarray(arrays["unmixing"])
         self._topographies = np.ascontiguousarray(arrays["mixing"].T)
-        self._offsets = self._unmixing @ arrays["mean"]
         self._noted = NOTED * arrays["kept_spread"]
         self.arrays = arrays
 
@@ -140,12 +138,9 @@ class ComponentRemoval(CalibratedStage):
             return chunk
         x = np.take(chunk.data, self._eeg, axis=1)
         removed = np.zeros_like(x)
-        for weights, topography, offset in zip(
-            self._unmixing, self._topographies, self._offsets, strict=True
-        ):
+        for weights, topography in zip(self._unmixing, self._topographies, strict=True):
             # a sum over each row, and no matrix product: the same for any number of samples
-            source = np.add.reduce(x * weights, axis=1, keepdims=True) - offset
-            removed += source * topography
+            removed += np.add.reduce(x * weights, axis=1, keepdims=True) * topography
         out = chunk.data.copy()
         out[:, self._eeg] = x - removed
         mended = (np.abs(removed) > self._noted).any(axis=1)

@@ -51,8 +51,6 @@ class Decomposition:
     unmixing : array, shape (n_components, n_channels)
     mixing : array, shape (n_channels, n_components)
         Topographies.
-    mean : array, shape (n_channels,)
-        Of the signal fitted to; sources are ``unmixing @ (x - mean)``.
     components : tuple of Component
     by : str
         What labelled them, "ICLabel" or "rules".
@@ -62,7 +60,6 @@ class Decomposition:
 
     unmixing: FloatArray
     mixing: FloatArray
-    mean: FloatArray
     components: tuple[Component, ...]
     by: str
     used_s: float
@@ -105,13 +102,12 @@ def decompose(
     fast = _highpassed(block, info.sfreq)
     x = fast[:, eeg]
     used = clean_windows(x, usable, info.sfreq, WINDOW_S, "ica", MAX_BAD_CHANNELS).mask(len(x))
-    x = x[used]
+    x = x[used] - x[used].mean(axis=0)
     n = _n_components(x, info.sfreq)
     raw, ica = _fit(x, info.sfreq, names, places, n, seed)
     scale = ica.pre_whitener_.ravel() * 1e6  # of each channel, from volts to microvolts
     unmixing = ica.unmixing_matrix_ @ ica.pca_components_[:n] / scale
     mixing = scale[:, None] * ica.get_components()
-    mean = np.zeros(len(eeg)) if ica.pca_mean_ is None else ica.pca_mean_ * scale
     eog = [i for i, kind in enumerate(info.ch_types) if kind == "eog"]
     components = (
         iclabel(raw, ica)
@@ -119,7 +115,7 @@ def decompose(
         else label_components(unmixing @ x.T, mixing, info.sfreq, places, fast[used][:, eog].T)
     )
     by = "ICLabel" if by_iclabel else "rules"
-    return Decomposition(unmixing, mixing, mean, components, by, len(x) / info.sfreq)
+    return Decomposition(unmixing, mixing, components, by, len(x) / info.sfreq)
 
 
 def _asks_iclabel(labels: Labels, lost: list[str]) -> bool:

@@ -220,7 +220,7 @@ def test_iclabel_and_rules_agree_on_the_eyes_of_a_real_recording() -> None:
         stage.prepare(info, 0)
         arrays = stage.calibrate(x, np.ones(len(x), bool))
         told[labels] = {f.split()[1] for f in stage.findings[1:] if ": Eye (" in f}
-        removed = (x[:, eeg] - arrays["mean"]) @ arrays["unmixing"].T @ arrays["mixing"].T
+        removed = x[:, eeg] @ arrays["unmixing"].T @ arrays["mixing"].T
         front = x[:, names.index("FPz")]
         left = front - removed[:, eeg.index(names.index("FPz"))]
         loud = np.abs(front) > 60.0

@@ -43,7 +43,7 @@ def session(*stages, **changes):
 
 
 ASR = {"kind": "asr", "cutoff": 10.0}
-ICA = {"kind": "ica", "labels": "rules", "remove": ["Eye"]}
+ICA = {"kind": "ica", "labeller": "rules", "remove": ["Eye"]}
 
 
 @pytest.fixture(scope="module")
@@ -228,7 +228,7 @@ def test_ica_then_asr_of_a_real_recording(tmp_path) -> None:
     """64 channels: what ICA takes out, and the rank that the stage behind it finds."""
     said = []
     reference = {"kind": "reference"}
-    stages = reference, {"kind": "ica", "labels": "rules"}, ASR
+    stages = reference, {"kind": "ica", "labeller": "rules"}, ASR
     named = train(session(*stages), PHYSIONET, tmp_path / "both", report=said.append)
     assert any("Eye (topography correlates" in line for line in said)
     pipeline = Pipeline(named, load_recording(PHYSIONET).info)

@@ -10,12 +10,17 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from bci.denoise.components import Label
+from bci.denoise.decomposition import Decomposition, Labeller, decompose, filtered
 from bci.dsp.artifacts.calibration import Arrays, CalibratedSettings, CalibratedStage
-from bci.dsp.artifacts.ica_calibration import Labels, decompose
+from bci.dsp.artifacts.clean_stretches import clean_windows
 from bci.dsp.channels import Columns, eeg_columns, eeg_rank
 from bci.errors import CalibrationFailed, ConfigError
 from bci.types import Chunk, Flag, FloatArray, StreamInfo
 
+#: A window is not fitted to where more than this share of its channels are disturbed: artifacts
+#: are to be learnt, loose electrodes and tugged cables are not.
+MAX_BAD_CHANNELS = 0.5
+WINDOW_S = 0.5
 #: A sample counts as mended where more is taken away than this many times the (robust) spread of
 #: what stays in the channel: the filter alters every sample a little.
 NOTED = 3.0
@@ -37,7 +42,7 @@ class ICA(CalibratedSettings):
         min_length=1,
         description="what is taken out, of: " + ", ".join(get_args(Label)),
     )
-    labels: Labels = Field(
+    labeller: Labeller = Field(
         "auto", description="what tells components: ICLabel, rules, or auto: ICLabel if installed"
     )
     min_proba: float = Field(
@@ -88,7 +93,7 @@ class ComponentRemoval(CalibratedStage):
     def calibrate(self, block: FloatArray, usable: NDArray[np.bool_]) -> Arrays:
         """See `CalibratedStage.calibrate`."""
         settings = self._ica
-        found = decompose(block, usable, self._info, self._eeg, settings.labels, settings.seed)
+        found, used_s = self._decompose(block, usable)
         out = [
             i
             for i, c in enumerate(found.components)
@@ -101,8 +106,8 @@ class ComponentRemoval(CalibratedStage):
                 "nothing would be left; look at the electrodes, or let 'remove' name less"
             )
         self.findings = (
-            f"{found.used_s:.1f} s of {len(block) / self._info.sfreq:.1f} s used; {len(out)} of "
-            f"{n} components are taken out, told by {found.by}",
+            f"{used_s:.1f} s of {len(block) / self._info.sfreq:.1f} s used; {len(out)} of {n} "
+            f"components are taken out, told by {found.labeller}",
             *(
                 f"component {i}: {c.label} ({c.evidence})" + (", taken out" if i in out else "")
                 for i, c in enumerate(found.components)
@@ -116,6 +121,28 @@ class ComponentRemoval(CalibratedStage):
             "mixing": mixing,
             "kept_spread": 1.4826 * np.median(np.abs(kept - np.median(kept, axis=0)), axis=0),
         }
+
+    def _decompose(
+        self, block: FloatArray, usable: NDArray[np.bool_]
+    ) -> tuple[Decomposition, float]:
+        """The components, and the seconds of signal that they were fitted to."""
+        info, settings = self._info, self._ica
+        x = np.ascontiguousarray(block[:, self._eeg].T)
+        fast = filtered(x, info.sfreq).T
+        windows = clean_windows(fast, usable, info.sfreq, WINDOW_S, "ica", MAX_BAD_CHANNELS)
+        names = [info.ch_names[i] for i in self._eeg.tolist()]
+        eog = np.flatnonzero(np.array(info.ch_types) == "eog")
+        found = decompose(
+            x,
+            info.sfreq,
+            names,
+            positions=np.array([info.positions.get(name, (np.nan,) * 3) for name in names]),
+            eog=block[:, eog].T,
+            used=windows.mask(len(block)),
+            labeller=settings.labeller,
+            seed=settings.seed,
+        )
+        return found, windows.seconds(info.sfreq)
 
     def adopt(self, arrays: Arrays) -> None:
         """See `CalibratedStage.adopt`."""

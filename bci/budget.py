@@ -18,7 +18,10 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
-from bci.telemetry import Recent, summary
+import numpy as np
+
+from bci.telemetry import N_KEPT, summary
+from bci.types import FloatArray
 
 __all__ = ["CLEAR", "JUDGED_S", "N_OVER", "StageMeter"]
 
@@ -33,14 +36,13 @@ N_SHOWN = 10
 
 
 class _Load:
-    """The cost of one stage."""
+    """How one stage stands against its budget."""
 
-    def __init__(self) -> None:
-        self.per_hop = Recent()
+    def __init__(self, since: int = 0) -> None:
+        self.since = since  # hops before it do not count
         self.spans: deque[float] = deque(maxlen=N_SHOWN)
         self.n_over = 0
         self.excused = True
-        self.hop_from_s = self.span_from_s = 0.0  # what it had spent when hop and span began
 
 
 class StageMeter:
@@ -58,12 +60,16 @@ class StageMeter:
         self._budgets = tuple(budgets)
         self._hop_s = hop_s
         self._loads = [_Load() for _ in budgets]
-        self._hop_data_s = self._span_data_s = 0.0
+        # what each stage had spent, and the seconds of signal, at the end of the newest hops
+        self._hops = np.zeros((N_KEPT, len(self._budgets) + 1))
+        self._n_hops = 1
+        self._span = self._hops[0].copy()  # the same when the span began
+        self._data_s = self._hop_from_s = 0.0
 
     def due(self, data_s: float) -> bool:
         """Count `data_s` seconds of signal; whether a hop is full, so that `observe` is next."""
-        self._hop_data_s += data_s
-        return self._hop_data_s >= self._hop_s * (1 - 1e-9)
+        self._data_s += data_s
+        return self._data_s > self._hop_from_s + self._hop_s * (1 - 1e-9)
 
     def observe(self, spent_s: Sequence[float], active: Sequence[bool]) -> list[int]:
         """Take the stages' times when a hop is full; the numbers of those that became too slow.
@@ -75,27 +81,19 @@ class StageMeter:
         active : sequence of bool
             Which stages are in use; others are not judged.
         """
-        if self._hop_data_s <= 0.0:
+        row = self._hops[self._n_hops % N_KEPT]
+        row[:-1], row[-1] = spent_s, self._data_s
+        self._n_hops += 1
+        self._hop_from_s = self._data_s
+        if self._data_s < self._span[-1] + JUDGED_S * (1 - 1e-9):
             return []
-        for load, spent, used in zip(self._loads, spent_s, active, strict=True):
-            if used:
-                load.per_hop.add((spent - load.hop_from_s) / self._hop_data_s)
-            load.hop_from_s = spent
-        self._span_data_s += self._hop_data_s
-        self._hop_data_s = 0.0
-        if self._span_data_s < JUDGED_S * (1 - 1e-9):
-            return []
-        found = [i for i, used in enumerate(active) if self._end_span(i, spent_s[i], used)]
-        self._span_data_s = 0.0
-        return found
+        shares = (row[:-1] - self._span[:-1]) / (row[-1] - self._span[-1])
+        self._span = row.copy()
+        return [i for i, used in enumerate(active) if used and self._judge(i, float(shares[i]))]
 
-    def _end_span(self, i: int, spent_s: float, used: bool) -> bool:
+    def _judge(self, i: int, share: float) -> bool:
         """Whether a stage became too slow with the span that ends."""
         load, budget = self._loads[i], self._budgets[i]
-        share = (spent_s - load.span_from_s) / self._span_data_s
-        load.span_from_s = spent_s
-        if not used:
-            return False
         if load.excused:
             load.excused = False
             return False
@@ -111,9 +109,7 @@ class StageMeter:
 
     def restart(self, i: int) -> None:
         """Stage `i` comes into use again: what it cost before is forgotten."""
-        old, new = self._loads[i], _Load()
-        new.hop_from_s, new.span_from_s = old.hop_from_s, old.span_from_s
-        self._loads[i] = new
+        self._loads[i] = _Load(self._n_hops)
 
     def load(self, i: int) -> float | None:
         """Mean load of stage `i` over its newest ten seconds; None before there is one."""
@@ -127,6 +123,14 @@ class StageMeter:
 
     def status(self, i: int) -> dict[str, Any]:
         """The cost of stage `i`, JSON-able: load, and milliseconds a hop."""
-        per_hop = summary(self._loads[i].per_hop.copy())
-        ms = {k: None if v is None else 1e3 * self._hop_s * v for k, v in per_hop.items()}
+        ms = summary(1e3 * self._hop_s * self._per_hop(i))
         return {"budget": self._budgets[i], "load": self.load(i), "hop_ms": ms}
+
+    def _per_hop(self, i: int) -> FloatArray:
+        """Load of stage `i` in each of the newest hops in which it was in use."""
+        n = self._n_hops
+        first = max(n - N_KEPT + 1, self._loads[i].since - 1, 0)  # the oldest may be written now
+        rows = self._hops[np.arange(first, n) % N_KEPT][:, [i, -1]]
+        spent, data = np.diff(rows, axis=0).T
+        loads: FloatArray = spent[spent > 0] / data[spent > 0]
+        return loads

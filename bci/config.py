@@ -286,6 +286,26 @@ class LadderSettings(Settings):
     )
 
 
+class ScreenSettings(Settings):
+    """How the targets of a speller flicker; chosen for a screen, by whoever shows them."""
+
+    flicker: Literal["sampled", "locked"] = Field(
+        "sampled",
+        description="sinusoids sampled at each frame, of any frequency, or whole frames on and off",
+    )
+    refresh_hz: float | None = Field(
+        None, gt=0, description="of the screen that they were planned for; locked flicker needs it"
+    )
+
+    @model_validator(mode="after")
+    def _known(self) -> ScreenSettings:
+        if self.flicker == "locked" and self.refresh_hz is None:
+            raise ValueError(
+                "locked flicker is whole frames of a screen: say its rate under 'refresh_hz'"
+            )
+        return self
+
+
 class GrazSettings(Settings):
     """A Graz-style imagery session: calibration runs, training, feedback runs.
 
@@ -318,6 +338,16 @@ class GrazSettings(Settings):
     def asked(self) -> tuple[str, ...]:
         """All labels that are cued."""
         return self.labels if self.idle is None else (*self.labels, self.idle)
+
+    @property
+    def n_runs(self) -> int:
+        """All runs, without and with feedback."""
+        return self.calibration_runs + self.feedback_runs
+
+    @property
+    def run_length(self) -> int:
+        """Trials in one run."""
+        return len(self.asked) * self.trials_per_label
 
     @model_validator(mode="after")
     def _in_order(self) -> GrazSettings:
@@ -364,6 +394,7 @@ class Config(Settings):
     decoder: DecoderPart | None = None
     ladder: LadderSettings | None = None
     paradigm: GrazSettings | None = None
+    screen: ScreenSettings = ScreenSettings()
     quality: QualityRules = QualityRules()
     decision: DecisionPart = EachDecision()
     outputs: tuple[OutputPart, ...] = ()

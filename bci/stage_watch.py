@@ -81,7 +81,7 @@ class StageWatch:
     def status(self) -> list[dict[str, Any]]:
         """Each stage: in use or why not, calibrated or why not, delay and cost; JSON-able."""
         chain, reasons = self._pipeline.chain, dict(self._pipeline.bypassed)
-        rows = zip(self._settings, chain.stages, chain.active, strict=True)
+        rows = zip(self._settings, chain.stages, chain.active, chain.delays, strict=True)
         return [
             {
                 "stage": i,
@@ -93,8 +93,8 @@ class StageWatch:
                     stage.arrays is not None if isinstance(stage, CalibratedStage) else None
                 ),
                 "problem": getattr(stage, "problem", None),
-                "delay_s": stage.delay_s,
+                "delay_s": delay_s,
                 **self._meter.status(i),
             }
-            for i, (settings, stage, active) in enumerate(rows)
+            for i, (settings, stage, active, delay_s) in enumerate(rows)
         ]

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import psutil
+from numpy.typing import ArrayLike
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import (
     CounterMetricFamily,
@@ -29,7 +30,7 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
-__all__ = ["BUCKETS_MS", "BUDGET", "N_KEPT", "Recent", "Telemetry", "summary", "to_prometheus"]
+__all__ = ["BUCKETS_MS", "BUDGET", "N_KEPT", "Telemetry", "summary", "to_prometheus"]
 
 _log = logging.getLogger(__name__)
 
@@ -42,7 +43,7 @@ BUCKETS_MS = (1, 2, 3, 5, 7.5, 10, 15, 20, 30, 50, 75, 100, 200, 500, 1000, 5000
 _WARN_EVERY_S = 10.0
 
 
-class Recent:
+class _Recent:
     """The newest `N_KEPT` values, in memory allocated once."""
 
     def __init__(self) -> None:
@@ -50,12 +51,10 @@ class Recent:
         self.n_seen = 0
 
     def add(self, value: float) -> None:
-        """Take one more."""
         self._values[self.n_seen % N_KEPT] = value
         self.n_seen += 1
 
     def copy(self) -> array[float]:
-        """Those that are kept, in no order."""
         return self._values[: min(self.n_seen, N_KEPT)]
 
 
@@ -81,10 +80,10 @@ class Telemetry:
         self.effective_rate_hz = float("nan")
         self._hop_s = hop_s or 0.0
         self._lock = Lock()
-        self._latency = Recent()
+        self._latency = _Recent()
         self._buckets = [0] * (len(BUCKETS_MS) + 1)
         self._latency_sum = 0.0
-        self._load = Recent()
+        self._load = _Recent()
         self._busy_s = self._data_s = 0.0
         self._n_samples = self._n_decisions = self._n_abstentions = 0
         self._n_gaps = self._n_jumps = self._n_over_budget = 0
@@ -190,11 +189,12 @@ class Telemetry:
         return result
 
 
-def summary(values: array[float]) -> dict[str, float | None]:
+def summary(values: ArrayLike) -> dict[str, float | None]:
     """Median, 99th percentile (both values that occurred) and largest; None while empty."""
-    if not values:
+    values = np.asarray(values)
+    if len(values) == 0:
         return {"p50": None, "p99": None, "max": None}
-    p50, p99, top = np.quantile(np.frombuffer(values), (0.5, 0.99, 1.0), method="inverted_cdf")
+    p50, p99, top = np.quantile(values, (0.5, 0.99, 1.0), method="inverted_cdf")
     return {"p50": float(p50), "p99": float(p99), "max": float(top)}
 
 

@@ -71,6 +71,21 @@ class StreamInfo:
         """Number of columns."""
         return len(self.ch_names)
 
+    @property
+    def impedances(self) -> dict[str, int]:
+        """Channel: column in which its electrode's impedance comes, ohms; most devices have none.
+
+        Such a column is called as `impedance_of` says, and is of type "misc".
+        """
+        columns = {name: i for i, name in enumerate(self.ch_names)}
+        named = ((name, columns.get(impedance_of(name))) for name in self.ch_names)
+        return {name: column for name, column in named if column is not None}
+
+
+def impedance_of(ch_name: str) -> str:
+    """Name of the column with the impedance of a channel's electrode."""
+    return f"{ch_name} impedance"
+
 
 class SourceState(Enum):
     """Where a source stands; shown in status, metrics and the GUI."""

@@ -297,7 +297,7 @@ class Demo(QObject):
         run = settings.run()
         run.start()
         run.frame(0.0)
-        scene = run.frame(settings.times.cue_s + 0.01)
+        scene: Any = run.frame(settings.times.cue_s + 0.01)
         frames = np.array([luminance(t.flicker(), 60.0, 60) for t in settings.targets]).T
         levels = np.rint(255.0 * frames[frames.min(axis=1).argmax()]).astype(int).tolist()
         image = QImage(size, QImage.Format.Format_RGB32)

@@ -11,7 +11,7 @@ from pathlib import Path
 from shutil import rmtree
 from tempfile import mkdtemp
 
-from PySide6.QtCore import QObject, QProcess, QProcessEnvironment, Signal
+from PySide6.QtCore import QObject, QProcess, QProcessEnvironment, QTimer, Signal
 
 from bci.config import Api, Config, dump
 
@@ -69,6 +69,9 @@ class EngineProcess(QObject):
         self._process.readyReadStandardOutput.connect(self._read)
         self._process.finished.connect(self._finish)
         self._process.errorOccurred.connect(self._fail)
+        self._killer = QTimer(self)
+        self._killer.setSingleShot(True)
+        self._killer.timeout.connect(self._process.kill)
 
     @property
     def running(self) -> bool:
@@ -104,11 +107,17 @@ class EngineProcess(QObject):
         self._process.start(sys.executable, ["-m", "bci.cli", "run", str(path)])
 
     def stop(self) -> None:
-        """Ask it to end, wait until the recording is closed, and kill it if it never ends."""
-        if not self.running:
-            return
-        self._process.terminate()
-        if not self._process.waitForFinished(round(1000 * STOP_S)):
+        """Ask it to end, and return; it is killed if it never does.
+
+        Its recording is closed when `ended` comes.
+        """
+        if self.running and not self._killer.isActive():
+            self._process.terminate()
+            self._killer.start(round(1000 * STOP_S))
+
+    def wait(self) -> None:
+        """After `stop`: wait until it has ended; for whoever has no window to keep alive."""
+        if self.running and not self._process.waitForFinished(round(1000 * STOP_S)):
             self._process.kill()
             self._process.waitForFinished(1000)
 
@@ -137,6 +146,7 @@ class EngineProcess(QObject):
             self._end()
 
     def _end(self) -> None:
+        self._killer.stop()
         if self._temporary:
             rmtree(self.folder, ignore_errors=True)
         self.ended.emit()

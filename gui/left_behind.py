@@ -12,6 +12,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 from shutil import rmtree
+from threading import Thread
 
 import httpx
 import psutil
@@ -44,23 +45,35 @@ class LeftBehind:
         self.folder, self.config, self.pid = folder, session, pid
         self.url = f"http://127.0.0.1:{session.api.port}"
         self.token = session.api.token or ""
+        self._ender: Thread | None = None
 
     @property
     def running(self) -> bool:
-        """Whether the process is there."""
+        """Whether the process is there, or what it leaves is still being cleared away."""
+        if self._ender is not None:
+            return self._ender.is_alive()
+        return self._is_there()
+
+    def _is_there(self) -> bool:
         try:
             return bool(psutil.Process(self.pid).status() != psutil.STATUS_ZOMBIE)
         except psutil.NoSuchProcess:
             return False
 
     def stop(self) -> None:
-        """Ask it to end, wait until the recording is closed, and kill it if it never ends."""
+        """Ask it to end, and return; it is killed if it never does."""
+        if self._ender is None:
+            self._ender = Thread(target=self._end, name="left-behind", daemon=True)
+            self._ender.start()
+
+    def _end(self) -> None:
+        """Wait until the recording is closed."""
         with suppress(OSError):
             os.kill(self.pid, signal.SIGTERM)
         deadline = time.monotonic() + STOP_S
-        while self.running and time.monotonic() < deadline:
+        while self._is_there() and time.monotonic() < deadline:
             time.sleep(0.05)
-        if self.running:
+        if self._is_there():
             os.kill(self.pid, signal.SIGKILL)
         rmtree(self.folder, ignore_errors=True)
 

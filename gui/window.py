@@ -7,6 +7,7 @@ else draws.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,14 +32,6 @@ from bci.clock import now
 from bci.config import Config
 from gui import theme as themes
 from gui.docks import Dock
-from gui.docks.decoder import DecoderDock
-from gui.docks.latency import LatencyDock
-from gui.docks.log import LogDock
-from gui.docks.quality import QualityDock
-from gui.docks.spectrogram import SpectrogramDock
-from gui.docks.spectrum import SpectrumDock
-from gui.docks.topomap import TopomapDock
-from gui.docks.traces import TracesDock
 from gui.engine import EngineProcess
 from gui.frames import FrameTimes
 from gui.left_behind import LeftBehind, find
@@ -48,25 +41,10 @@ from gui.pages.report import ReportPage
 from gui.pages.speller import SpellerPage
 from gui.pages.start import StartPage
 from gui.pages.timing import TimingPage
+from gui.panels import LIVE, Panels
 from gui.status import Trouble, describe, trouble
 
-__all__ = ["MainWindow"]
-
-#: Every panel, in the order of the menu.
-DOCKS: tuple[type[Dock], ...] = (
-    TracesDock,
-    DecoderDock,
-    QualityDock,
-    SpectrumDock,
-    SpectrogramDock,
-    TopomapDock,
-    LatencyDock,
-    LogDock,
-)
-#: Page on which the panels have the whole window.
-LIVE = "Live"
-#: Version of the panels' arrangement; another one does not fit what was remembered.
-ARRANGEMENT = 1
+__all__ = ["LIVE", "MainWindow"]
 
 
 class MainWindow(QMainWindow):
@@ -82,8 +60,6 @@ class MainWindow(QMainWindow):
     link : EngineLink or None
     engine : EngineProcess or None
         The engine that this window has started; None where it is attached to another.
-    docks : dict of str to Dock
-        By title; empty before the first session.
     frames : FrameTimes
         When the timer came.
     """
@@ -94,15 +70,14 @@ class MainWindow(QMainWindow):
         self.theme = themes.theme(str(settings.value("theme", "light")))
         self.link: EngineLink | None = None
         self.engine: EngineProcess | None = None
-        self.docks: dict[str, Dock] = {}
         self.frames = FrameTimes()
         self._page_of: dict[str, QWidget] = {}
-        self._due: dict[str, float] = {}
-        self._arranged = False
         self._opened_at = 0.0
         self._status_due = 0.0
         self._paused = False
         self._left: LeftBehind | None = None
+        self._ending: EngineProcess | LeftBehind | None = None
+        self._then: Callable[[], None] = _nothing
         self.setWindowTitle("Neuroloop")
         self.setDockNestingEnabled(True)
         self.setTabPosition(Qt.DockWidgetArea.AllDockWidgetAreas, QTabWidget.TabPosition.North)
@@ -115,6 +90,7 @@ class MainWindow(QMainWindow):
         self.start_page.end_requested.connect(self._end_left_behind)
         self._tabs = QActionGroup(self)
         self._build_bars()
+        self._build_menus()
         self.add_page(StartPage.title, self.start_page)
         self.add_page(LIVE, QWidget(), needs_session=True)
         self.calibration, self.speller = CalibrationPage(), SpellerPage()
@@ -127,7 +103,6 @@ class MainWindow(QMainWindow):
         self.calibration.watch_requested.connect(lambda: self.show_page(LIVE))
         # who agrees to the flicker of the calibration agrees to that of the speller
         self.calibration.consent.agreed.toggled.connect(self.speller.choices.consent.setChecked)
-        self._build_menus()
         self.resize(1366, 768)
         geometry = settings.value("geometry")
         if isinstance(geometry, QByteArray):
@@ -193,11 +168,11 @@ class MainWindow(QMainWindow):
 
     def _build_menus(self) -> None:
         view = self.menuBar().addMenu("&View")
-        self._panels = view.addMenu("&Panels")
+        self._panels = Panels(self, self.settings, view.addMenu("&Panels"))
         for name, text in (("light", "&Light"), ("dark", "&Dark")):
             action = view.addAction(text)
             action.triggered.connect(lambda _=False, name=name: self.use(themes.theme(name)))
-        view.addAction("&Arrange panels anew", self.arrange)
+        view.addAction("&Arrange panels anew", lambda: self._panels.arrange(self.page))
         session = self.menuBar().addMenu("&Session")
         session.addAction(self.pause)
         focus = session.addAction("&Note", self.note.setFocus)
@@ -230,20 +205,25 @@ class MainWindow(QMainWindow):
         """Of all pages, in order."""
         return list(self._page_of)
 
+    @property
+    def docks(self) -> dict[str, Dock]:
+        """The panels, by title; empty without a session."""
+        return self._panels.docks
+
     def show_page(self, title: str) -> None:
         """Show a page, with the panels as they were when it was last shown."""
-        self._remember_arrangement()
+        self._panels.remember(self.page)
         self.page = title
         for action in self._tabs.actions():
             if action.text() == title:
                 action.setChecked(True)
         self.pages.hide()  # beside the panels of another page it would widen the window
-        self._restore_arrangement()
+        self._panels.restore(title)
+        self._show_trouble(self._trouble())
         self.pages.setCurrentWidget(self._page_of[title])
         self.pages.setVisible(title != LIVE)
-        traces = self.docks.get("Traces")
-        if title == LIVE and isinstance(traces, TracesDock):
-            traces.canvas.setFocus()  # or the first key goes into the note
+        if title == LIVE:
+            self._panels.focus()
 
     def use(self, theme: themes.Theme) -> None:
         """Take on the colours of `theme`."""
@@ -252,73 +232,19 @@ class MainWindow(QMainWindow):
         application = QApplication.instance()
         if isinstance(application, QApplication):
             themes.apply(application, theme)
-        for dock in self.docks.values():
-            dock.use(theme)
+        self._panels.use(theme)
         for page in self._page_of.values():
             take: Any = getattr(page, "use", None)
             if take is not None:
                 take(theme)
 
-    # --- arrangement ---------------------------------------------------------------------------
-
-    def arrange(self) -> None:
-        """Put every panel where it is at first."""
-        d = self.docks
-        if not d:
-            return
-        for dock in d.values():
-            self.removeDockWidget(dock)
-        left, right = Qt.DockWidgetArea.LeftDockWidgetArea, Qt.Orientation.Horizontal
-        down = Qt.Orientation.Vertical
-        traces, decoder, spectrum = (d[n] for n in ("Traces", "Decoder", "Spectrum"))
-        self.addDockWidget(left, traces)
-        self.splitDockWidget(traces, decoder, right)
-        self.splitDockWidget(decoder, spectrum, down)
-        for title in ("Signal quality", "Latency and drops"):
-            self.tabifyDockWidget(decoder, d[title])
-        for title in ("Spectrogram", "Topomap", "Log"):
-            self.tabifyDockWidget(spectrum, d[title])
-        for dock in d.values():
-            dock.setVisible(self.page == LIVE)
-        decoder.raise_()
-        spectrum.raise_()
-        width = max(900, self.width())
-        side = min(460, width * 35 // 100)
-        self.resizeDocks([traces, decoder], [width - side, side], right)
-        self.resizeDocks([decoder, spectrum], [55, 45], down)
-
-    def _remember_arrangement(self) -> None:
-        if self.docks and self._arranged:
-            self.settings.setValue(f"arrangement/{self.page}", self.saveState(ARRANGEMENT))
-
-    def _restore_arrangement(self) -> None:
-        """As it was on this page; at first all panels on the live page, none on the others."""
-        if not self.docks:
-            return
-        state = self.settings.value(f"arrangement/{self.page}")
-        restored = isinstance(state, QByteArray) and self.restoreState(state, ARRANGEMENT)
-        if not restored:
-            self.arrange()
-        self._arranged = True
-        self._show_trouble(self._trouble())
-
-    def _build_docks(self, link: EngineLink) -> None:
-        self.docks = {cls.title: cls(link, self.theme) for cls in DOCKS}
-        self._due = dict.fromkeys(self.docks, 0.0)
-        self._arranged = False  # new panels say nothing of how the old ones were arranged
-        self._panels.clear()
-        for dock in self.docks.values():
-            self.addDockWidget(Qt.DockWidgetArea.LeftDockWidgetArea, dock)
-            self._panels.addAction(dock.toggleViewAction())
-        quality = self.docks["Signal quality"]
-        for dock in self.docks.values():
-            if isinstance(quality, QualityDock) and isinstance(dock, (TracesDock, TopomapDock)):
-                quality.bads_changed.connect(dock.set_bads)
-
     # --- sessions ------------------------------------------------------------------------------
 
     def start_session(self, config: Config) -> None:
-        """Start an engine and watch it."""
+        """Start an engine and watch it; after the session that runs, if there is one."""
+        self._end_session(lambda: self._start(config))
+
+    def _start(self, config: Config) -> None:
         engine = EngineProcess(config)
         engine.ended.connect(self._engine_ended)
         self.settings.setValue("running", str(engine.folder))
@@ -330,8 +256,13 @@ class MainWindow(QMainWindow):
     def _start_again_with(self, config: Config) -> None:
         """Start the session that a page asks for, and stay on it."""
         page = self.page
-        self.start_session(config)
-        self.show_page(page)
+
+        def start() -> None:
+            self._start(config)
+            self.show_page(page)
+
+        self.start_page.remember(config)
+        self._end_session(start)
 
     def _tell_pages(self, url: str, token: str, config: Config | None) -> None:
         """Tell the pages that talk to the engine which one it is; empty: none."""
@@ -340,8 +271,12 @@ class MainWindow(QMainWindow):
 
     def attach(self, url: str, token: str) -> None:
         """Watch an engine that runs already; it goes on when this window closes."""
-        self._open(EngineLink(url, token or None), None)
-        self._tell_pages(url, token, None)
+
+        def watch() -> None:
+            self._open(EngineLink(url, token or None), None)
+            self._tell_pages(url, token, None)
+
+        self._end_session(watch)
 
     def _find_left_behind(self) -> None:
         """Offer the session of an application that has died, if it is still running."""
@@ -354,26 +289,19 @@ class MainWindow(QMainWindow):
     def _return_to_left_behind(self) -> None:
         left = self._left
         if left is not None:
-            self.attach(left.url, left.token)
-            self._left = left
+            self._open(EngineLink(left.url, left.token), None)
             self._tell_pages(left.url, left.token, left.config)
             self.stop.setText("Stop session")
 
     def _end_left_behind(self) -> None:
         left, self._left = self._left, None
-        if left is not None:
-            left.stop()
-            self.settings.remove("running")
         self.start_page.show_left_behind(False)
+        self._wait_for_end(left, _nothing)
 
     def _open(self, link: EngineLink, engine: EngineProcess | None) -> None:
-        self._close_session()
         self.link, self.engine = link, engine
         self._opened_at = now()
-        self._build_docks(link)
-        log = self.docks["Log"]
-        if isinstance(log, LogDock):
-            log.engine = engine
+        self._panels.build(link, engine, self.theme)
         link.start()
         for action in self._tabs.actions():
             action.setEnabled(True)
@@ -384,44 +312,64 @@ class MainWindow(QMainWindow):
         self.show_page(LIVE)
 
     def stop_session(self) -> None:
-        """End the session, its recording closed; its report is next, or the start page."""
+        """End the session; once its recording is closed, its report is next, or the start page."""
         own = self.engine is not None or self._left is not None
         status = self.link.status if own and self.link is not None else None
         record = (status or {}).get("recording")
-        self._close_session()
+        self._end_session(lambda: self._show_report(record))
+
+    def _show_report(self, record: Mapping[str, Any] | None) -> None:
         if record is None:
             self.show_page(StartPage.title)
             return
         self.report.make(Path(record["path"]))
         self.show_page(ReportPage.title)
 
-    def _close_session(self) -> None:
-        """Let go of link and engine; the panels keep what they show."""
-        self._remember_arrangement()
+    def _end_session(self, then: Callable[[], None]) -> None:
+        """Let go of link and engine; go on with `then` once the engine has closed its recording."""
+        if self._ending is not None:  # the last that was asked for counts
+            self._then = then
+            return
+        self._panels.remember(self.page)
         link, engine, self.link, self.engine = self.link, self.engine, None, None
+        left = self._left if link is not None else None  # one that is only offered goes on
         self._tell_pages("", "", None)
-        if engine is not None:
-            engine.ended.disconnect(self._engine_ended)
-            engine.stop()
-            self.settings.remove("running")
-        if link is not None and self._left is not None:
-            self._end_left_behind()
         if link is not None:
             link.close()
-        for dock in self.docks.values():
-            dock.close_down()
-            self.removeDockWidget(dock)
-            dock.setParent(None)  # or restoring finds it in place of the new one of its name
-            dock.deleteLater()
-        self.docks = {}
+        self._panels.close()
+        if left is not None:
+            self._left = None
+            self.start_page.show_left_behind(False)
+        if engine is not None:
+            engine.ended.disconnect(self._engine_ended)
         for action in self._tabs.actions():
             action.setEnabled(not action.data())
         for part in (self.pause, self.note, self.stop):
             part.setEnabled(False)
-        self._banner_bar.hide()
+        self._said.clear()
+        self._wait_for_end(engine or left, then)
+
+    def _wait_for_end(
+        self, ending: EngineProcess | LeftBehind | None, then: Callable[[], None]
+    ) -> None:
+        """Ask an engine to end, and show that it does; the timer goes on with `then`."""
+        if ending is not None:
+            ending.stop()
+            self.settings.remove("running")
+        self._ending, self._then = ending, then
+        if ending is None or not ending.running:
+            self._ended()
+            return
+        self.start_page.set_running(True)
+        self._state.setText("The recording is being closed …")
+        self._show_trouble(self._trouble())
+
+    def _ended(self) -> None:
+        then, self._ending, self._then = self._then, None, _nothing
+        self._show_trouble(None)
         self.start_page.set_running(False)
         self._state.setText("No session")
-        self._said.clear()
+        then()
 
     def _engine_ended(self) -> None:
         """Back to the start page where it never ran, for what is wrong stands in the settings."""
@@ -459,31 +407,18 @@ class MainWindow(QMainWindow):
         """Draw what is new; called at the display's rate."""
         t = now()
         self.frames.tick(t)
+        if self._ending is not None and not self._ending.running:
+            self._ended()
         page: Any = self.pages.currentWidget()
         if self.pages.isVisible() and hasattr(page, "refresh"):
             page.refresh(self.link)
         if self.link is None:
             return
         self.link.poll()
-        self._refresh_docks(t)
+        self._panels.refresh(t)
         if t >= self._status_due:
             self._status_due = t + 0.25
             self._show_status()
-
-    def _refresh_docks(self, t: float) -> None:
-        """Those of each frame, and of the slower ones the one that has waited longest."""
-        waiting: list[tuple[float, str]] = []
-        for title, dock in self.docks.items():
-            seen = dock.isVisible() and not dock.visibleRegion().isEmpty()
-            if dock.period_s == 0.0:
-                if seen:
-                    dock.refresh()
-            elif t >= self._due[title] and (seen or isinstance(dock, QualityDock)):
-                waiting.append((self._due[title], title))
-        if waiting:
-            title = min(waiting)[1]
-            self.docks[title].refresh()
-            self._due[title] = t + self.docks[title].period_s
 
     def _show_status(self) -> None:
         link = self.link
@@ -492,15 +427,15 @@ class MainWindow(QMainWindow):
         self._state.setText(describe(link))
         rate = self.frames.summary()
         self._frame_rate.setText("" if rate is None else f"{rate[0]:.0f} frames/s")
-        latency = self.docks.get("Latency and drops")
-        if isinstance(latency, LatencyDock):
-            latency.frames = rate
+        self._panels.show_frames(rate)
         if link.status is not None:
             self._paused = bool(link.status["paused"])
             self.pause.setText("Resume" if self._paused else "Pause")
         self._show_trouble(self._trouble())
 
     def _trouble(self) -> Trouble | None:
+        if self._ending is not None:
+            return Trouble("The session ends: its recording is being closed …")
         return (
             None if self.link is None else trouble(self.link, self.engine, now() - self._opened_at)
         )
@@ -511,17 +446,29 @@ class MainWindow(QMainWindow):
             self.banner_text.setText(found.text)
             self.banner_button.setVisible(found.can_start)
 
+    def _close_again(self) -> None:
+        self.close()
+
     def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802 (Qt's name)
-        """Remember the arrangement; end the engine, its recording closed."""
+        """Remember the arrangement; close once the engine has ended, its recording closed."""
+        if self._ending is None:
+            self._panels.remember(self.page)
+            self.settings.setValue("geometry", self.saveGeometry())
+            self._end_session(_nothing)
+        if self._ending is not None:
+            self._then = self._close_again
+            event.ignore()
+            return
         self._timer.stop()
-        self._remember_arrangement()
-        self.settings.setValue("geometry", self.saveGeometry())
         for page in self._page_of.values():
             down: Any = getattr(page, "close_down", None)
             if down is not None:
                 down()
-        self._close_session()
         super().closeEvent(event)
+
+
+def _nothing() -> None:
+    """What follows where nothing does."""
 
 
 def _stretch() -> QWidget:

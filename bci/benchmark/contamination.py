@@ -73,6 +73,13 @@ class AddedArtifacts(Settings):
         None, min_length=1, description="name of a channel with the eyes' signal; null: none"
     )
 
+    rms_uv: float | None = Field(
+        None,
+        gt=0,
+        description="for recordings of arbitrary amplitude: they are scaled so that the median "
+        "channel has this RMS, 1 to 45 Hz; null: as they are",
+    )
+
     @model_validator(mode="after")
     def _something(self) -> AddedArtifacts:
         if self.eog is None and self.emg is None:
@@ -103,6 +110,9 @@ def contaminate(recording: Recording, settings: AddedArtifacts, seed: int) -> Pa
     electrodes = scalp.positions([info.ch_names[k] for k in eeg])
     data = np.asarray(recording.data, np.float64)
     strength = _strength(data[:, eeg], info.sfreq)
+    if settings.rms_uv is not None:
+        gain = settings.rms_uv / np.median(strength)
+        data, strength = gain * data, gain * strength
     _, _, bank = Bank.load(settings.bank).split(
         settings.test_share, settings.validation_share, settings.split_seed
     )

@@ -24,10 +24,7 @@ The chain to be judged is *chosen* on the first subjects and told on the others.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -36,60 +33,31 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from bci.benchmark import denoise_report, index, pipelines, scoring, study
-from bci.benchmark.config import DatasetPart, PipelinePart, PipelineSettings
-from bci.benchmark.contamination import AddedArtifacts, Pair, contaminate
+from bci.benchmark import census, denoise_report, index, pipelines, scoring, study
+from bci.benchmark.config import PipelineSettings
 from bci.benchmark.datasets.recorded import RecordedDataset
-from bci.benchmark.datasets.simulated import ArtifactSettings, SimulatedSetSettings
+from bci.benchmark.denoise_report import UNTOUCHED
+from bci.benchmark.denoise_windows import (
+    JudgedSet,
+    Windows,
+    count_components,
+    cut_windows,
+    recordings,
+)
 from bci.benchmark.pipelines import Context
 from bci.benchmark.store import Row
 from bci.benchmark.trials import stratified
 from bci.benchmark.version import ENGINE, code_version
-from bci.calibration import training
-from bci.config import Config, QualityRules, Settings, StagePart
+from bci.config import Settings, StagePart
 from bci.denoise import metrics
-from bci.errors import BciError, ConfigError
+from bci.errors import ConfigError
 from bci.html import Section
-from bci.sources.files import Recording
-from bci.types import Break, FloatArray, RawMarker, StreamInfo
 
-#: Name of the chain without a stage.
-UNTOUCHED = "untouched"
 #: Sources that a piece's rows depend on.
-CODE = (*ENGINE, "denoise", "benchmark/contamination.py", "benchmark/denoise_decoders.py")
-
-
-class JudgedSet(Settings):
-    """A data set, what is added to it, and how it is decoded."""
-
-    dataset: DatasetPart
-    artifacts: AddedArtifacts | None = Field(
-        None, description="added to recordings; a simulated set has 'artifacts' of its own"
-    )
-    skip_s: float = Field(
-        30.0, ge=0, le=3600, description="trials before this second of a session are not counted"
-    )
-    window_s: float = Field(1.0, gt=0, le=60, description="length of a window, seconds")
-    offset_s: float = Field(0.0, ge=-60, le=60, description="its start after the marker, seconds")
-    before: tuple[StagePart, ...] = Field((), description="stages in front of every chain")
-    after: tuple[StagePart, ...] = Field((), description="stages behind every chain")
-    decoders: dict[str, PipelinePart] = Field(min_length=1)
-    chains: tuple[str, ...] | None = Field(
-        None, description="names of the chains to judge here; null: all"
-    )
-    choose_on: int = Field(
-        1, ge=0, description="subjects, the first ones, on which a chain is chosen; 0: none"
-    )
-
-    @model_validator(mode="after")
-    def _artifacts_once(self) -> JudgedSet:
-        simulated = isinstance(self.dataset, SimulatedSetSettings)
-        if simulated == (self.artifacts is not None):
-            raise ValueError(
-                "a simulated set has 'artifacts' among its own settings, which know the true EEG; "
-                "recordings need 'artifacts' beside 'dataset'"
-            )
-        return self
+CODE = (
+    *(*ENGINE, "denoise"),
+    *(f"benchmark/{n}.py" for n in ("contamination", "denoise_decoders", "denoise_windows")),
+)
 
 
 class DecoderStudy(Settings):
@@ -99,7 +67,6 @@ class DecoderStudy(Settings):
     name: str = Field("cleaning and decoding", min_length=1)
     seed: int = Field(0, ge=0, le=2**31, description="of folds and of what is added")
     n_folds: int = Field(5, ge=2, le=100, description="folds over the trials of a subject")
-    quality: QualityRules = Field(QualityRules(), description="when a window is not decided on")
     chains: dict[str, tuple[StagePart, ...]] = Field(min_length=1)
     datasets: tuple[JudgedSet, ...] = Field(min_length=1)
 
@@ -135,7 +102,7 @@ class DecoderStudy(Settings):
                     judged=judged.model_dump(mode="json", exclude={"chains", "choose_on"}),
                     chain=[stage.model_dump(mode="json") for stage in chain],
                     files=study.digests((*chain, judged.artifacts)),
-                    seed=self.seed, n_folds=self.n_folds, quality=self.quality.model_dump(),
+                    seed=self.seed, n_folds=self.n_folds,
                     data=index.fingerprint(dataset), code=code_version(CODE),
                 )  # fmt: skip
                 yield study.Piece(
@@ -152,36 +119,6 @@ class DecoderStudy(Settings):
 # --- one subject behind one chain ----------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Windows:
-    """A window for each trial that counts, in order of time.
-
-    Attributes
-    ----------
-    X : array, shape (n_trials, n_channels, n_times)
-        µV; 0 where there is none.
-    y : array of str, shape (n_trials,)
-    there : array of bool, shape (n_trials,)
-        False where the chain rejected the window.
-    mended : array, shape (n_trials,)
-        Share of each window's samples that a stage altered.
-    info : StreamInfo
-        The processed stream.
-    delay_s : float
-        By which the chain delays it, seconds.
-    said : tuple of str
-        What stages warned of.
-    """
-
-    X: FloatArray = field(repr=False)
-    y: NDArray[np.str_]
-    there: NDArray[np.bool_]
-    mended: FloatArray
-    info: StreamInfo
-    delay_s: float
-    said: tuple[str, ...]
-
-
 def rows(
     asked: DecoderStudy, judged: JudgedSet, subject: str, chain: str, choosing: bool
 ) -> list[Row]:
@@ -190,10 +127,16 @@ def rows(
     stages = () if chain == UNTOUCHED else asked.chains[chain]
     pairs = list(recordings(judged, subject, asked.seed))
     cut = {
-        condition: _windows(asked, judged, stages, [getattr(pair, condition) for pair in pairs])
+        condition: cut_windows(judged, stages, [getattr(pair, condition) for pair in pairs])
         for condition in ("clean", "contaminated")
     }
-    true = cut["clean"] if not stages else _windows(asked, judged, (), [p.clean for p in pairs])
+    true = cut["clean"] if not stages else cut_windows(judged, (), [p.clean for p in pairs])
+    counted = {}
+    if subject in judged.census_of and census.installed():
+        counted = {
+            condition: count_components(judged, stages, getattr(pairs[0], condition), asked.seed)
+            for condition in cut
+        }
     found = []
     for condition, windows in cut.items():
         common = {
@@ -201,10 +144,11 @@ def rows(
             "chain": chain, "condition": condition, "choosing": choosing,
             "n": len(windows.y), "n_abstained": int((~windows.there).sum()),
             "mended": float(windows.mended.mean()), "delay_s": windows.delay_s,
-            "said": list(windows.said[:3]), **_figures(windows, true),
+            "said": list(windows.said[:3]), "census": counted.get(condition),
+            **_figures(windows, true),
         }  # fmt: skip
         for name, settings in judged.decoders.items():
-            right = _right(windows, settings, dataset.classes, asked.seed, asked.n_folds)
+            right = decoded_right(windows, settings, dataset.classes, asked.seed, asked.n_folds)
             found.append(
                 common
                 | {
@@ -218,123 +162,7 @@ def rows(
     return found
 
 
-def recordings(judged: JudgedSet, subject: str, seed: int) -> Iterator[Pair]:
-    """Each session of a subject without artifacts and with them; markers are the labels.
-
-    Raises
-    ------
-    BciError
-        A session's recordings differ, or nothing can be added.
-    """
-    dataset = judged.dataset.build()
-    assert isinstance(dataset, RecordedDataset)
-    if isinstance(judged.dataset, SimulatedSetSettings):
-        artifacts = judged.dataset.artifacts or ArtifactSettings()
-        quiet = judged.dataset.model_copy(update={"artifacts": artifacts.without()}).build()
-        both = zip(quiet.recordings(subject), dataset.recordings(subject), strict=True)
-        for (_, clean), (_, contaminated) in both:
-            yield Pair(_labelled(dataset, clean), _labelled(dataset, contaminated))
-        return
-    assert judged.artifacts is not None
-    sessions: dict[str, list[Recording]] = {}
-    for session, recording in dataset.recordings(subject):
-        sessions.setdefault(session, []).append(_labelled(dataset, recording))
-    for number, runs in enumerate(sessions.values()):
-        one_seed = int.from_bytes(f"{seed}/{subject}/{number}".encode()) % 2**63
-        yield contaminate(_one(runs), judged.artifacts, one_seed)
-
-
-def _labelled(dataset: RecordedDataset, recording: Recording) -> Recording:
-    """The same samples; a marker at each labelled epoch, its value the label."""
-    opened = dataset.opened(recording)
-    stamps = recording.stamps
-    marked = [RawMarker(str(o.label), float(stamps[o.onset]), o.onset) for o in opened]
-    return replace(recording, markers=marked)
-
-
-def _one(runs: Sequence[Recording]) -> Recording:
-    """Runs of one session, one after the other, with a break between."""
-    if len({(run.info.ch_names, run.info.sfreq) for run in runs}) > 1:
-        raise BciError(f"{runs[0].path}: the session's other recordings have other channels")
-    starts = np.cumsum([0, *(run.n_samples for run in runs)]).tolist()
-    marked = [
-        replace(marker, index=(marker.index or 0) + start)
-        for run, start in zip(runs, starts, strict=False)
-        for marker in run.markers
-    ]
-    broken = [
-        (at + start, why)
-        for run, start in zip(runs, starts, strict=False)
-        for at, why in run.breaks
-    ]
-    broken += [(start, Break("another recording")) for start in starts[1:-1]]
-    return replace(
-        runs[0],
-        data=np.concatenate([run.data for run in runs]),
-        stamps=np.concatenate([run.stamps for run in runs]),
-        markers=marked,
-        breaks=sorted(broken, key=lambda b: b[0]),
-    )
-
-
-def _windows(
-    asked: DecoderStudy, judged: JudgedSet, chain: Sequence[Any], sessions: Sequence[Recording]
-) -> Windows:
-    """Cut the sessions' windows behind chain and stages."""
-    parts = [_of_session(asked, judged, chain, session) for session in sessions]
-    if not sum(len(part.y) for part in parts):
-        raise BciError(f"no labelled window lies behind the first {judged.skip_s:g} s")
-    return Windows(
-        np.concatenate([part.X for part in parts]),
-        np.concatenate([part.y for part in parts]),
-        np.concatenate([part.there for part in parts]),
-        np.concatenate([part.mended for part in parts]),
-        parts[0].info,
-        parts[0].delay_s,
-        tuple(dict.fromkeys(line for part in parts for line in part.said)),
-    )
-
-
-def _of_session(
-    asked: DecoderStudy, judged: JudgedSet, chain: Sequence[Any], recording: Recording
-) -> Windows:
-    sfreq = recording.info.sfreq
-    first = round(judged.skip_s * sfreq)
-    last = recording.n_samples - round((judged.offset_s + judged.window_s) * sfreq)
-    counted = {m.index: m.value for m in recording.markers if first <= (m.index or 0) <= last}
-
-    def configured(stages: Sequence[Any], delay_s: float = 0.0) -> Config:
-        window = {"length_s": judged.window_s, "offset_s": judged.offset_s + delay_s}
-        return Config.model_validate(
-            {
-                "source": {"kind": "replay", "path": str(recording.path)},
-                "channels": {"pick": "all"},
-                "events": {value: value for value in dict.fromkeys(counted.values())},
-                "processing": (*judged.before, *stages, *judged.after),
-                "window": window,
-                "quality": asked.quality,
-            }
-        )
-
-    with _said() as said:
-        with_chain, without = (
-            training.cutting(configured(stages), recording).delay_s for stages in (chain, ())
-        )
-        delay_s = max(0.0, with_chain - without)
-        pipeline = training.cutting(configured(chain, delay_s), recording)
-        cut = {onset: window for (onset, _), window in training.marked_windows(pipeline, recording)}
-    X = np.zeros((len(counted), pipeline.info.n_channels, pipeline.cutter.length))
-    there, mended = np.zeros(len(counted), bool), np.zeros(len(counted))
-    for row, onset in enumerate(counted):
-        window = cut.get(int(onset or 0))
-        if window is not None and window.data is not None:
-            X[row], there[row] = window.data, True
-            mended[row] = window.quality.repaired_fraction
-    y = np.array(list(counted.values()), dtype=str)
-    return Windows(X, y, there, mended, pipeline.info, delay_s, tuple(said))
-
-
-def _right(
+def decoded_right(
     windows: Windows,
     settings: PipelineSettings,
     classes: Sequence[str],
@@ -343,7 +171,7 @@ def _right(
 ) -> NDArray[np.bool_]:
     """Which trials are decoded right, each by a decoder that has not seen it."""
     context = Context(windows.info, windows.X.shape[2], tuple(classes), seed)
-    trials = np.arange(len(windows.y))
+    trials, labels = np.arange(len(windows.y)), np.unique(windows.y)
     right = np.zeros(len(trials), bool)
     for train, test in stratified(windows.y, trials, n_folds, seed):
         train, test = train[windows.there[train]], test[windows.there[test]]
@@ -351,6 +179,8 @@ def _right(
             continue
         decoder = pipelines.rest(settings, context, whole=True)
         if not hasattr(decoder, "classes_"):  # else it is there before training
+            if min(np.count_nonzero(windows.y[train] == label) for label in labels) < 2:
+                continue  # the chain has left too little to learn from
             decoder = scoring.fit(
                 decoder, settings.grid, windows.X[train], windows.y[train], trials[train],
                 metric="accuracy", seed=seed,
@@ -368,19 +198,3 @@ def _figures(windows: Windows, true: Windows) -> Mapping[str, float | None]:
         "rrmse_t": float(metrics.rrmse_temporal(windows.X[both], true.X[both]).mean()),
         "cc": float(metrics.correlation(windows.X[both], true.X[both]).mean()),
     }
-
-
-@contextmanager
-def _said() -> Iterator[list[str]]:
-    """Collect what stages warn of, instead of printing it."""
-    lines: list[str] = []
-    handler = logging.Handler(logging.WARNING)
-    handler.emit = lambda record: lines.append(record.getMessage())  # type: ignore[method-assign]
-    stages = logging.getLogger("bci.dsp")
-    stages.addHandler(handler)
-    before, stages.propagate = stages.propagate, False
-    try:
-        yield lines
-    finally:
-        stages.removeHandler(handler)
-        stages.propagate = before

@@ -23,16 +23,17 @@ from bci.errors import ConfigError
 from bci.types import FloatArray
 
 Artifact = Literal["eog", "emg"]
+Epochs = NDArray[np.floating[Any]]
 
 
 class Method(Protocol):
     """Cleans epochs, shape (n, n_times)."""
 
-    def fit(self, noisy: ArrayLike, clean: ArrayLike, sfreq: float) -> Any:
+    def fit(self, noisy: Epochs, clean: Epochs, sfreq: float, /) -> Any:
         """Learn from pairs, or nothing."""
         ...
 
-    def clean(self, noisy: ArrayLike) -> NDArray[np.floating]:
+    def clean(self, noisy: Epochs, /) -> Epochs:
         """Give epochs without artifacts, as far as it can."""
         ...
 

@@ -14,6 +14,7 @@ from bci.metrics import accuracy_interval, mean_interval
 
 #: What a chain may cost where there is nothing to clean, points of accuracy.
 MAX_LOSS = 1.0
+#: Name of the chain without a stage.
 UNTOUCHED = "untouched"
 
 Scores = Mapping[str, Row]  # by subject
@@ -113,10 +114,14 @@ def decoder_sections(rows: Sequence[Row]) -> list[Section]:
 
 
 def _of_set(name: str, rows: Sequence[Row]) -> Section:
-    blocks = [Block(tables=(_verdicts(rows),), caption=VERDICT)]
+    verdicts = _verdicts(rows)
+    blocks = [Block(tables=(verdicts,), caption=VERDICT)] if verdicts.rows else []
     for decoder in dict.fromkeys(row["decoder"] for row in rows):
         some = [row for row in rows if row["decoder"] == decoder]
-        blocks.append(Block(decoder, tables=(_by_chain(some), _by_subject(some))))
+        tables = (_by_chain(some), _by_subject(some))
+        blocks.append(Block(decoder, tables=tuple(table for table in tables if table.rows)))
+    if counted := _census(rows):
+        blocks.append(Block(tables=(counted,)))
     if said := _said(rows):
         blocks.append(Block(tables=(said,)))
     if any(row["simulated"] for row in rows):
@@ -169,6 +174,22 @@ def margins(rows: Sequence[Row], chain: str) -> tuple[list[float], list[float]]:
         for s in subjects
     ]
     return above, [100.0 * (clean[s]["score"] - kept[s]["score"]) for s in subjects]
+
+
+def _census(rows: Sequence[Row]) -> Table | None:
+    """Components by ICLabel, of each subject, condition and chain asked for."""
+    found = {
+        (row["subject"], row["condition"], row["chain"]): row["census"]
+        for row in rows
+        if row["census"]
+    }
+    if not found:
+        return None
+    classes = tuple(next(iter(found.values())))
+    lines = tuple((*key, *(str(of[name]) for name in classes)) for key, of in found.items())
+    return Table(
+        "Independent components by ICLabel", ("subject", "condition", "chain", *classes), lines, 3
+    )
 
 
 def _said(rows: Sequence[Row]) -> Table | None:

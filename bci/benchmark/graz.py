@@ -21,7 +21,14 @@ from bci.benchmark.matching import Matched, match, spans
 from bci.config import Config, GrazSettings
 from bci.eventlog import read, read_info, read_lines
 from bci.metrics import accuracy_interval, chance_bound
-from bci.paradigms.timetable import CUE, FEEDBACK_ON, RUN_FEEDBACK, RUN_OFF, cued_label
+from bci.paradigms.timetable import (
+    CUE,
+    FEEDBACK_OFF,
+    FEEDBACK_ON,
+    RUN_FEEDBACK,
+    RUN_OFF,
+    cued_label,
+)
 from bci.playback import log_beside
 from bci.recording.layout import RunPaths
 from bci.sources.files import Recording
@@ -29,6 +36,8 @@ from bci.types import Bar, Decision, Marker, Quality
 
 #: Label of a trial in which nothing was decoded.
 NONE = "none"
+#: A bar that goes away so much sooner than planned, seconds, belongs to a trial that is no trial.
+CUT_SHORT_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +150,7 @@ def summarise(
     runs = list(_runs(known))
     if not runs:
         return None
-    asked, decoded = _shown(known, decisions, graz)
+    asked, decoded = _shown(known, decisions, graz, sfreq)
     return GrazResult(
         asked, decoded, graz.asked,
         tuple(_matched(config, graz, run, known, decisions, sfreq) for run in runs), graz.labels,
@@ -201,14 +210,21 @@ def _runs(markers: Sequence[tuple[int, str]]) -> Iterator[tuple[int, int]]:
 
 
 def _shown(
-    markers: Sequence[tuple[int, str]], decisions: Sequence[Decision], graz: GrazSettings
+    markers: Sequence[tuple[int, str]],
+    decisions: Sequence[Decision],
+    graz: GrazSettings,
+    sfreq: float,
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Cued and decoded label of each trial that had a bar."""
-    cued, trials = None, []
+    """Cued and decoded label of each trial that had a bar; not of those that were cut short."""
+    planned = (graz.imagery_s - graz.feedback_delay_s) * sfreq
+    cued, trials, whole = None, list[tuple[int, str]](), list[bool]()
     for onset, value in markers:
         cued = cued_label(value) or cued
         if value == FEEDBACK_ON and cued in graz.asked:
             trials.append((onset, cued))
+            whole.append(True)
+        elif value == FEEDBACK_OFF and trials:
+            whole[-1] = onset - trials[-1][0] >= planned - CUT_SHORT_S * sfreq
     starts = [onset for onset, _ in trials]
     sums: list[Counter[str]] = [Counter() for _ in trials]
     with_bar = [decision for decision in decisions if decision.bar is not None]
@@ -217,7 +233,12 @@ def _shown(
     for decision in with_bar:
         sums[bisect_right(starts, decision.last) - 1].update(decision.proba)
     decoded = (found.most_common(1)[0][0] if found else NONE for found in sums)
-    return tuple(label for _, label in trials), tuple(decoded)
+    kept = [
+        (label, found)
+        for (_, label), found, all_of_it in zip(trials, decoded, whole, strict=True)
+        if all_of_it
+    ]
+    return tuple(asked for asked, _ in kept), tuple(found for _, found in kept)
 
 
 def _matched(

@@ -119,7 +119,14 @@ def deploy(
         raise ConfigError("--deploy needs --subject: whose data the model is trained on")
     from bci.benchmark import deploy as deployment
 
-    config = configs.load(path)
+    text = configs.read(path)
+    if studies.kind_of(text) is not None:
+        raise ConfigError(
+            f"{path}: --deploy trains a pipeline of a benchmark of decoders, and this one is of "
+            "denoising; denoisers are trained by 'bci train --kind denoiser', stages by '--kind "
+            "cleaning'"
+        )
+    config = configs.loads(text, str(path))
     deployment.deploy(config, pipeline, subject, out, dataset=dataset, report=say)
 
 

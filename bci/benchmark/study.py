@@ -215,6 +215,8 @@ def _markdown(name: str, sections: Sequence[Section]) -> str:
         if section.text:
             lines.append(f"{escape_markdown(section.text)}\n")
         for block in section.blocks:
+            if block.heading:
+                lines.append(f"### {escape_markdown(block.heading)}\n")
             lines += [table.markdown() for table in block.tables]
             if block.caption:
                 lines.append(f"{escape_markdown(block.caption)}\n")

@@ -73,9 +73,9 @@ def self_calibrating(config: Config) -> Iterator[str]:
     for i, settings in calibrated_stages(config):
         if settings.calibration is None:
             yield (
-                f"stage {i + 1} ({settings.kind}) has no calibration file: it learns from the "
-                f"first {settings.calibration_s:g} s of each recording, and live from those of "
-                "each session, which differ; 'bci train --kind cleaning' makes a file"
+                f"processing stage {i + 1} ({settings.kind}) has no calibration file: it learns "
+                f"from the first {settings.calibration_s:g} s of each recording, and live from "
+                "those of each session, which differ; 'bci train --kind cleaning' makes a file"
             )
 
 
@@ -147,7 +147,8 @@ def _calibrated(
     info, block, usable = entering(config, i, recording, from_sample)
     stage: CalibratedStage = settings.build()
     stage.prepare(info, 0)
-    report(f"stage {i + 1} ({settings.kind}), {len(block) / info.sfreq:.1f} s of {recording.path}:")
+    seconds = f"{len(block) / info.sfreq:.1f} s"
+    report(f"processing stage {i + 1} ({settings.kind}), {seconds} of {recording.path}:")
     try:
         arrays = stage.calibrate(block, usable)
     except CalibrationFailed as error:

@@ -88,5 +88,6 @@ class Conductor:
             "calibration_runs": [runs[RUN_CALIBRATION], self._settings.calibration_runs],
             "feedback_runs": [runs[RUN_FEEDBACK], self._settings.feedback_runs],
             "training": self._worker.running,
+            "ready": self.ready.is_set(),
             "error": self._error,
         }

@@ -46,6 +46,8 @@ class CalibrationGuide:
     ----------
     frequencies_hz : sequence of float
         Of the targets; empty where nothing flickers.
+    n_needed : int
+        Blocks or runs that the decoder is trained on, at least.
 
     Attributes
     ----------
@@ -60,8 +62,9 @@ class CalibrationGuide:
         Done.
     """
 
-    def __init__(self, frequencies_hz: Sequence[float]) -> None:
+    def __init__(self, frequencies_hz: Sequence[float], n_needed: int = FEWEST_BLOCKS) -> None:
         self.frequencies_hz = tuple(frequencies_hz)
+        self.n_needed = n_needed
         low, high = FLICKER_HZ
         asks = any(low <= hz <= high for hz in self.frequencies_hz)
         self.steps = tuple(
@@ -81,9 +84,18 @@ class CalibrationGuide:
         """Take the newest judgement of the channels."""
         self._quality = list(found)
 
-    def see_screen(self, objections: Sequence[str]) -> None:
-        """Take what there is to object to the screen and the plan on it; nothing: it may begin."""
-        self._screen = list(objections)
+    def see_screen(self, objections: Sequence[str] | None) -> None:
+        """Take what there is to object to the screen and the plan on it; nothing: it may begin.
+
+        None: nobody knows, for it is being measured.
+        """
+        self._screen = None if objections is None else list(objections)
+
+    def replan(self, frequencies_hz: Sequence[float]) -> None:
+        """Other targets flicker: the screen is judged anew; signal and consent stand."""
+        self.frequencies_hz = tuple(frequencies_hz)
+        self._screen, self.n_blocks = None, 0
+        self.step = Step.PLAN
 
     def see_block(self, n_blocks: int) -> None:
         """So many blocks are done."""
@@ -106,8 +118,8 @@ class CalibrationGuide:
                 return [] if self.agreed else ["the participant has not agreed to the flicker"]
             case Step.PLAN:
                 return ["the screen is not measured yet"] if self._screen is None else self._screen
-            case Step.BLOCKS if self.n_blocks < FEWEST_BLOCKS:
-                return [f"{FEWEST_BLOCKS} blocks are needed, to train on some and judge by another"]
+            case Step.BLOCKS if self.n_blocks < self.n_needed:
+                return [f"{self.n_needed} blocks are needed, to train on some and judge by another"]
         return []
 
     def _against_signal(self) -> list[str]:

@@ -29,6 +29,9 @@ def benchmark(
 ) -> None:
     """Score decoders offline, epoched as MOABB does and as they run live; writes a report.
 
+    Or, by the 'kind' of the YAML, methods that remove artifacts (denoise), and what they are
+    worth to decoders (denoise_decoders).
+
     A run that was stopped goes on where it stopped; what is unchanged is not repeated.
 
     Example: [bold]bci benchmark configs/benchmark/simulated.yaml --out results[/bold]

@@ -18,7 +18,8 @@ __all__ = ["Stage"]
 class Stage(Protocol):
     """One step of the processing chain."""
 
-    #: Group delay in seconds, valid after `reset`.
+    #: Group delay in seconds, valid after `reset`. That of a stage which is no filter shifts the
+    #: signal as a whole, by whole samples, and a by-pass keeps it (see `bci.dsp.lookahead`).
     delay_s: float
 
     def reset(self, info: StreamInfo, start: int = 0) -> StreamInfo:

@@ -51,8 +51,15 @@ class Chain:
     @property
     def delay_s(self) -> float:
         """Sum of the group delays of the stages in use, and of those kept, seconds."""
-        used = zip(self.stages, self._active, self._looks, strict=True)
-        return sum(stage.delay_s for stage, active, look in used if active or look is not None)
+        return sum(self.delays)
+
+    @property
+    def delays(self) -> tuple[float, ...]:
+        """Of each stage the group delay in effect, also of one by-passed, seconds."""
+        rows = zip(self.stages, self._active, self._looks, strict=True)
+        return tuple(
+            stage.delay_s if active or look is not None else 0.0 for stage, active, look in rows
+        )
 
     @property
     def ratio(self) -> Fraction:
@@ -106,7 +113,7 @@ class Chain:
 
     @property
     def spent_s(self) -> list[float]:
-        """Seconds that each stage has taken since `watch`.
+        """Seconds that each stage has taken in use since `watch`.
 
         Neighbouring filters are timed as one and share their time by their sections.
         """
@@ -147,7 +154,8 @@ class Chain:
         if self._infos:
             self._switch(i, active)
         self._active[i] = not active
-        self._join()
+        if self._infos:
+            self._join()
 
     def why_needed(self, i: int) -> str | None:
         """Why a stage cannot be by-passed; None: it can, or nothing is known before `reset`."""
@@ -203,7 +211,7 @@ class Chain:
                 self._whose.append(list(zip(members, shares, strict=True)))
             else:
                 self._runs.extend(self._looks[i] or self.stages[i] for i in members)
-                self._whose.extend([(i, 1.0)] for i in members)
+                self._whose.extend([(i, 1.0)] if self._active[i] else [] for i in members)
         self._run_s = [0.0] * len(self._runs)
 
 

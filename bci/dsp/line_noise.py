@@ -36,6 +36,7 @@ class LineNoise(StageSettings):
     down by 20 dB within 2 s at the default `memory_s` (a change of amplitude alone: 2.3 times
     `memory_s`). A tone 1.5 Hz beside the line stays within 0.5 dB; without a line less than
     1 % of the EEG's power is altered. No delay. Samples get no flag, as those of a notch.
+    After a break in the stream it settles anew.
     """
 
     kind: Literal["line_noise"] = "line_noise"

@@ -6,7 +6,7 @@ For a person who fits electrodes, and for displays; the pipeline has its own sta
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +19,10 @@ __all__ = ["DRIFT_UV_S", "MIN_SECONDS", "ChannelQuality", "assess"]
 #: Drift: the channel's trend is steeper than this, µV/s. A settling electrode moves so
 #: fast; the slow potentials of a brain do not.
 DRIFT_UV_S = 100.0
+#: Impedance above which an electrode is not good, ohms: what Ferree et al. (2001, Clin.
+#: Neurophysiol. 112, 536) find acceptable for amplifiers of today; for older ones, and for dry
+#: electrodes, other limits hold.
+MAX_IMPEDANCE = 40e3
 #: Shortest stretch that can be judged, seconds.
 MIN_SECONDS = 1.0
 
@@ -31,14 +35,16 @@ class ChannelQuality:
     ----------
     name : str
     reasons : tuple of str
-        Of "lost samples", "flat", "railed", "noisy", "line noise", "drift"; empty where it
-        is good.
+        Of "lost samples", "flat", "railed", "noisy", "line noise", "drift", "impedance"; empty
+        where it is good.
     sd_uv : float
         Standard deviation without trend, µV; NaN where samples are lost.
     line_share : float
         Share of that variance at the line frequency, 0 to 1.
     drift_uv_s : float
         Slope of the trend, µV/s.
+    impedance_ohm : float
+        Of the electrode; NaN where nobody measures it.
     """
 
     name: str
@@ -46,6 +52,7 @@ class ChannelQuality:
     sd_uv: float
     line_share: float
     drift_uv_s: float
+    impedance_ohm: float = float("nan")
 
     @property
     def ok(self) -> bool:
@@ -54,7 +61,11 @@ class ChannelQuality:
 
 
 def assess(
-    data: SampleArray, sfreq: float, ch_names: Sequence[str], line_hz: float | None = 50.0
+    data: SampleArray,
+    sfreq: float,
+    ch_names: Sequence[str],
+    line_hz: float | None = 50.0,
+    impedance_ohm: Mapping[str, float] | None = None,
 ) -> list[ChannelQuality]:
     """Judge EEG channels by a few seconds of raw samples.
 
@@ -67,6 +78,8 @@ def assess(
         EEG channels, in the order of the columns.
     line_hz : float or None
         Line frequency; None: not judged.
+    impedance_ohm : mapping of str to float, optional
+        Of the electrodes of some channels; 0 and NaN: not measured.
 
     Raises
     ------
@@ -94,6 +107,10 @@ def assess(
         defects["drift"] = np.abs(drift[whole]) > DRIFT_UV_S
         for column, i in enumerate(whole.tolist()):
             reasons[i] = [word for word, verdict in defects.items() if verdict[column]]
+    ohms = [_measured((impedance_ohm or {}).get(name)) for name in ch_names]
+    for i, ohm in enumerate(ohms):
+        if ohm > MAX_IMPEDANCE:
+            reasons[i].append("impedance")
     return [
         ChannelQuality(
             name,
@@ -101,9 +118,14 @@ def assess(
             float(sd[i]),
             float(share[i]),
             float(drift[i]),
+            ohms[i],
         )
         for i, name in enumerate(ch_names)
     ]
+
+
+def _measured(ohm: float | None) -> float:
+    return float("nan") if ohm is None or not ohm > 0.0 else float(ohm)
 
 
 def _line_share(rest: FloatArray, sfreq: float, line_hz: float | None) -> FloatArray:

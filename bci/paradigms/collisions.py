@@ -29,6 +29,8 @@ PROVOCATIVE_HZ = (15.0, 25.0)
 LARGE_SHARE = 0.25
 #: A sampled sinusoid with fewer frames a cycle beats visibly with the frames (choice).
 FEWEST_SAMPLES = 4.0
+#: Targets that are listed one by one.
+N_SPELLED = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,12 +180,13 @@ def findings(
 
 def _photosensitive(hz: Sequence[float], share: float) -> Iterator[str]:
     low, high = PROVOCATIVE_HZ
-    inside = [f"{f:.4g}" for f in sorted(hz) if low <= f <= high]
+    inside = [f for f in sorted(hz) if low <= f <= high]
     if inside and share > LARGE_SHARE:
+        listed = _some([f"{f:.4g}" for f in inside])
         yield (
-            f"photosensitivity: {', '.join(inside)} Hz lie between {low:g} and {high:g} Hz, where "
-            f"flicker provokes seizures most, on {100 * share:.0f} % of the screen (ITU-R BT.1702: "
-            f"not more than {100 * LARGE_SHARE:.0f} %); make the targets smaller, or use other "
+            f"photosensitivity: {listed} Hz lie between {low:g} and {high:g} Hz, where flicker "
+            f"provokes seizures most, on {100 * share:.0f} % of the screen (ITU-R BT.1702: not "
+            f"more than {100 * LARGE_SHARE:.0f} %); make the targets smaller, or use other "
             "frequencies, and never show it to people with photosensitive epilepsy"
         )
 
@@ -209,7 +212,7 @@ def _beats(flickers: Sequence[Flicker], refresh_hz: float) -> Iterator[str]:
     if fast:
         yield (
             f"fewer than {FEWEST_SAMPLES:g} frames a cycle, so that the flicker beats with its "
-            f"image beyond half the refresh rate: {', '.join(fast)}"
+            f"image beyond half the refresh rate: {_some(fast)}"
         )
 
 
@@ -219,6 +222,13 @@ def _told(what: str, collisions: Sequence[str], n_listed: int) -> str:
     more = len(collisions) - n_listed
     rest = f"; and {more} more" if more > 0 else ""
     return f"{what}: {'; '.join(collisions[:n_listed])}{rest}"
+
+
+def _some(values: Sequence[str]) -> str:
+    """All of a few; of many the first and the last."""
+    if len(values) <= N_SPELLED:
+        return ", ".join(values)
+    return f"{', '.join(values[: N_SPELLED - 1])} … {values[-1]} ({len(values)} in all)"
 
 
 def _times(n: int, hz: float) -> str:

@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from bci.paradigms.timetable import STIM_OFF
+from bci.paradigms.timetable import IMAGERY_OFF, STIM_OFF
 
+#: What was asked for ends with one of these.
+_ENDS = frozenset({STIM_OFF, IMAGERY_OFF})
 #: A flicker may end so much sooner than planned, seconds: a frame or two of a slow screen.
 TOLERANCE_S = 0.05
 
@@ -51,17 +53,17 @@ def labelled(
 def cut_short(
     markers: Iterable[tuple[int, str]], openers: Container[str], n_times: int
 ) -> set[tuple[int, str]]:
-    """Markers that open a window whose flicker ends less than `n_times` samples after them.
+    """Markers that open a window whose flicker or imagery ends less than `n_times` samples later.
 
-    What follows a flicker is no answer to it, and must not be learned from. A trial without
-    ``stim_off`` before the next one is not cut short.
+    What follows is no answer to it, and must not be learned from. A trial without ``stim_off``
+    or ``imagery_off`` before the next one is not cut short.
     """
     opened: tuple[int, str] | None = None
     found = set()
     for onset, value in sorted(markers):
         if value in openers:
             opened = onset, value
-        elif value == STIM_OFF and opened is not None:
+        elif value in _ENDS and opened is not None:
             if onset - opened[0] < n_times:
                 found.add(opened)
             opened = None

@@ -37,7 +37,7 @@ class FlashRun:
 
     task: Task = FreeSpelling(None)
     text = ""
-    n_void = 0
+    n_void = n_done = 0
 
     def __init__(self, seconds: float, seed: int = 0, caption: str = "") -> None:
         self.phase = Phase.READY

@@ -46,20 +46,18 @@ class GrazTimetable:
     def trials(self) -> Iterator[Trial]:
         """Trials in order of time; the same at every call."""
         of = self.settings
-        n_runs = of.calibration_runs + of.feedback_runs
-        per_run = len(of.asked) * of.trials_per_label
         plain = ImageryTimetable(
-            of.asked, n_runs, of.trials_per_label, of.fixation_s, of.imagery_s, of.pause_s,
+            of.asked, of.n_runs, of.trials_per_label, of.fixation_s, of.imagery_s, of.pause_s,
             seed=of.seed,
         )  # fmt: skip
         for number, trial in enumerate(plain.trials()):
-            run, place = divmod(number, per_run)
+            run, place = divmod(number, of.run_length)
             feedback = run >= of.calibration_runs
             shown = [*trial.markers, *self._added(trial, feedback)]
             if place == 0:
                 opens = RUN_FEEDBACK if feedback else RUN_CALIBRATION
                 shown.insert(0, TimedMarker(trial.start_s, opens))
-            if place == per_run - 1:
+            if place == of.run_length - 1:
                 shown.append(TimedMarker(trial.stop_s, RUN_OFF))
             later = run * of.rest_s
             yield Trial(

@@ -16,13 +16,17 @@ frequency are far apart in phase.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bci.paradigms.timetable import CUE, STIM_OFF, STIM_ON, TimedMarker, Trial
+
+if TYPE_CHECKING:
+    from bci.paradigms.frequencies import Flicker
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,24 @@ def jfpm_grid(
             phase = math.pi * math.fmod(step * step_pi, 2.0)
             targets.append(Target(f"{frequency:g} Hz", frequency, phase, row, column))
     return tuple(targets)
+
+
+def retuned(grid: Sequence[Target], flickers: Mapping[str, Flicker]) -> tuple[Target, ...]:
+    """Targets at the places of `grid` that flicker otherwise; the slowest takes the slowest's.
+
+    Parameters
+    ----------
+    grid : sequence of Target
+    flickers : mapping of str to Flicker
+        Label: how it flickers; as many as there are places.
+    """
+    order = sorted(range(len(grid)), key=lambda i: grid[i].frequency_hz)
+    slowest_first = sorted(flickers.items(), key=lambda item: item[1].frequency_hz)
+    place = dict(zip(order, slowest_first, strict=True))
+    return tuple(
+        Target(place[i][0], place[i][1].frequency_hz, place[i][1].phase, old.row, old.column)
+        for i, old in enumerate(grid)
+    )
 
 
 #: 12 targets, 9.25 to 14.75 Hz in steps of 0.5 Hz, phases in steps of 0.5 π [2]_.

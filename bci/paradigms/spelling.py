@@ -84,6 +84,11 @@ class SpellingRun:
         """What is written."""
         return self.keyboard.text
 
+    @property
+    def n_done(self) -> int:
+        """Trials that are done."""
+        return len(self.selections)
+
     # --- what somebody asks for ------------------------------------------------------------------
 
     def start(self) -> None:

@@ -14,6 +14,7 @@ class Phase(StrEnum):
     READY = "ready"
     CUE = "cue"
     FLICKER = "flicker"
+    IMAGERY = "imagery"  # of a movement, where nothing flickers
     WAITING = "waiting"  # the flicker is over, and the decision may still come
     FEEDBACK = "feedback"
     REST = "rest"

@@ -126,7 +126,8 @@ def read_session(path: Path) -> SessionRecord:
     markers = sorted((e.onset, e.at, e.value) for e in log if isinstance(e, Marker))
     run = parse(path)
     folder = path.parent / "models" if run is None else run.models
-    names = {e.model for e in log if isinstance(e, SwapRecord)}
+    decided = eventlog.read_lines(decisions) if decisions.is_file() else []
+    names = {e.model for e in log if isinstance(e, SwapRecord)} | {d["model"] for d in decided}
     return SessionRecord(
         path=path,
         config=load(yaml),
@@ -134,7 +135,7 @@ def read_session(path: Path) -> SessionRecord:
         started=_started(path),
         verified=verified,
         log=log,
-        decisions=eventlog.read_lines(decisions) if decisions.is_file() else [],
+        decisions=decided,
         runs=recorded_runs((onset, value) for onset, _, value in markers),
         models=dict(_manifests(folder, names)),
         assessments=[] if run is None else list(_assessments(folder, run.run)),

@@ -17,7 +17,16 @@ from bci.clock import now
 from bci.config import SourceSettings
 from bci.errors import ConfigError, MissingDependency, SourceError
 from bci.sources.brainflow_codes import COUNTERS, explain
-from bci.types import Break, FloatArray, RawMarker, Reading, Samples, SourceState, StreamInfo
+from bci.types import (
+    Break,
+    FloatArray,
+    RawMarker,
+    Reading,
+    Samples,
+    SourceState,
+    StreamInfo,
+    impedance_of,
+)
 
 __all__ = ["BrainFlowSettings", "BrainFlowSource"]
 
@@ -47,6 +56,11 @@ class BrainFlowSettings(SourceSettings):
     )
     buffer_s: float = Field(60.0, gt=0, le=3600, description="samples kept for a late read, s")
     markers: bool = Field(True, description="deliver the board's own marker channel")
+    impedance: bool = Field(
+        False,
+        description="deliver what the board measures of its electrodes' impedance, ohms, as "
+        "'<channel> impedance'; many boards measure only in a mode of their own",
+    )
 
     def build(self) -> BrainFlowSource:
         """Make the source."""
@@ -55,6 +69,8 @@ class BrainFlowSettings(SourceSettings):
 
 class BrainFlowSource:
     """A `bci.sources.Source` on a BrainFlow board; channels are its EEG channels, in microvolts.
+
+    Where asked for, the impedances of their electrodes follow, in ohms.
 
     `read` polls the board each 2 ms, since BrainFlow cannot block: a sample is
     seen at most so much late. Stamps are BrainFlow's (host's Unix time) moved to
@@ -80,6 +96,7 @@ class BrainFlowSource:
         self._sleep = sleep
         self._board: Any = None
         self._rows: dict[str, Any] = {}
+        self._delivered: list[int] = []  # rows, in the order of the channels
         self._counter: PackageCounter | None = None
         self._n_received = 0
         self._last = 0.0  # when samples came last
@@ -194,7 +211,20 @@ class BrainFlowSource:
             if part != ""
         )
         name, sfreq = str(self._rows.get("name", described)), float(self._rows["sampling_rate"])
-        return StreamInfo(name, sfreq, names, ("eeg",) * len(rows), {}, source_id)
+        self._delivered = list(rows)
+        measured: tuple[str, ...] = ()
+        if self._settings.impedance:
+            # one for each channel, in their order; what a board has beyond is its reference's
+            of = [row for row in self._rows.get("resistance_channels", ()) if row not in rows]
+            if not of:
+                raise SourceError(
+                    f"{self._name()} measures no impedance by BrainFlow's description: leave "
+                    "'impedance' out"
+                )
+            measured = tuple(impedance_of(ch) for ch, _ in zip(names, of, strict=False))
+            self._delivered += of[: len(measured)]
+        ch_types = ("eeg",) * len(rows) + ("misc",) * len(measured)
+        return StreamInfo(name, sfreq, names + measured, ch_types, {}, source_id)
 
     # --- reading -----------------------------------------------------------------------------
 
@@ -209,7 +239,7 @@ class BrainFlowSource:
     def _readings(self, table: FloatArray) -> list[Reading]:
         """Take apart a table of shape (n_rows, n_samples): samples, breaks and markers."""
         rows = self._rows
-        data = np.ascontiguousarray(table[rows["eeg_channels"]].T)  # (n_samples, n_channels)
+        data = np.ascontiguousarray(table[self._delivered].T)  # (n_samples, n_channels)
         stamps = table[rows["timestamp_channel"]] + self.clock_offset_s
         breaks = self._breaks(table)
         marks = table[rows["marker_channel"]] if "marker_channel" in rows else np.zeros(len(data))

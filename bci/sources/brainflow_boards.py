@@ -25,12 +25,16 @@ FIELDS = {
 
 @dataclass(frozen=True, slots=True)
 class Board:
-    """A board as BrainFlow names it, with the fields that it must and that it may have."""
+    """A board as BrainFlow names it, with the fields that it must and that it may have.
+
+    `impedance`: whether it can deliver that of its electrodes, beside the samples.
+    """
 
     name: str
     title: str
     needs: tuple[str, ...] = ()
     may: tuple[str, ...] = ()
+    impedance: bool = False
 
 
 _FOUND = ("mac_address", "serial_number")  # without either, the first device found is taken
@@ -38,11 +42,11 @@ _DONGLE = ("serial_port",)
 _SHIELD = ("ip_port",)
 
 BOARDS = (
-    Board("synthetic", "Synthetic board (no hardware)"),
+    Board("synthetic", "Synthetic board (no hardware)", impedance=True),
     Board("cyton", "OpenBCI Cyton", _DONGLE),
     Board("cyton_daisy", "OpenBCI Cyton + Daisy", _DONGLE),
-    Board("ganglion", "OpenBCI Ganglion, USB dongle", _DONGLE, ("mac_address",)),
-    Board("ganglion_native", "OpenBCI Ganglion, Bluetooth", (), _FOUND),
+    Board("ganglion", "OpenBCI Ganglion, USB dongle", _DONGLE, ("mac_address",), True),
+    Board("ganglion_native", "OpenBCI Ganglion, Bluetooth", (), _FOUND, True),
     Board("cyton_wifi", "OpenBCI Cyton, WiFi shield", _SHIELD, ("ip_address",)),
     Board("cyton_daisy_wifi", "OpenBCI Cyton + Daisy, WiFi shield", _SHIELD, ("ip_address",)),
     Board("muse_2", "Muse 2", (), _FOUND),
@@ -51,7 +55,7 @@ BOARDS = (
     Board("muse_2_bled", "Muse 2, BLED112 dongle", _DONGLE, _FOUND),
     Board("muse_s_bled", "Muse S, BLED112 dongle", _DONGLE, _FOUND),
     Board("unicorn", "g.tec Unicorn", (), ("serial_number",)),
-    Board("brainbit", "BrainBit", (), ("serial_number",)),
+    Board("brainbit", "BrainBit", (), ("serial_number",), True),
     Board("freeeeg32", "FreeEEG32", _DONGLE),
     Board("freeeeg128", "FreeEEG128", _DONGLE),
     Board("neuropawn_knight", "NeuroPawn Knight", _DONGLE),

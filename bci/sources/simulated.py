@@ -18,7 +18,7 @@ from pydantic import Field, model_validator
 from bci.clock import now
 from bci.config import SourceSettings
 from bci.errors import ConfigError, SourceError
-from bci.paradigms import imagery, speller, timetable
+from bci.paradigms import imagery, planner, speller, timetable
 from bci.types import RawMarker, Reading, Samples, SourceState, StreamInfo
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ __all__ = ["SimulatedSettings", "SimulatedSource"]
 MAX_TOLD = 1000
 #: Between two looks whether a run may begin, seconds.
 HELD_S = 0.05
+_SPELLERS = {"ssvep12": speller.TARGETS_12, "ssvep40": speller.TARGETS_40}
 
 
 class SimulatedSettings(SourceSettings):
@@ -62,6 +63,11 @@ class SimulatedSettings(SourceSettings):
         description="who leads through trials: a timetable of its own, or markers that a client "
         "sends (cue/<label>, stim_on, stim_off)",
     )
+    frequencies_hz: tuple[float, ...] | None = Field(
+        default=None,
+        description="of a speller's targets, each called by its own ('9.5 Hz'); null: those of the "
+        "literature",
+    )
     stim_s: float | None = Field(
         default=None, gt=0, description="flicker, imagery or movement, seconds; null: 2, 4, 3 s"
     )
@@ -78,6 +84,18 @@ class SimulatedSettings(SourceSettings):
             raise ValueError(
                 "cues: told has no trials of its own: leave n_trials and stim_s out, or say "
                 "cues: own"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _as_many(self) -> Self:
+        asked, known = self.frequencies_hz, _SPELLERS.get(self.paradigm, ())
+        if asked is None:
+            return self
+        if len(set(asked)) != len(known) or len(asked) != len(known) or min(asked) <= 0:
+            raise ValueError(
+                f"frequencies_hz of paradigm {self.paradigm} are {len(known)} different ones above "
+                f"0, found {len(asked)}"
             )
         return self
 
@@ -124,8 +142,11 @@ class SimulatedSettings(SourceSettings):
         )
 
     def _targets(self) -> tuple[speller.Target, ...]:
-        known = {"ssvep12": speller.TARGETS_12, "ssvep40": speller.TARGETS_40}
-        return known.get(self.paradigm, ())
+        known = _SPELLERS.get(self.paradigm, ())
+        if self.frequencies_hz is None:
+            return known
+        named = {f"{hz:g} Hz": hz for hz in self.frequencies_hz}
+        return speller.retuned(known, planner.of_session(named, "sampled", None))
 
 
 class SimulatedSource:

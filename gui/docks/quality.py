@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 from PySide6.QtCore import Qt, Signal
@@ -20,7 +21,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from bci.dsp.signal_quality import ChannelQuality, assess
+from bci.dsp.signal_quality import MAX_IMPEDANCE, ChannelQuality, assess
 from gui.docks import Dock
 from gui.link import EngineLink
 from gui.theme import Theme
@@ -29,6 +30,8 @@ __all__ = ["REMEDIES", "QualityDock", "judged"]
 
 #: Seconds of signal that a judgement rests on.
 JUDGED_S = 4.0
+#: Column of the table.
+_IMPEDANCE = 5
 #: What a person can do about it.
 REMEDIES = {
     "lost samples": "samples did not arrive",
@@ -37,6 +40,7 @@ REMEDIES = {
     "noisy": "far more than the other channels: add gel, calm the cable, relax the jaw",
     "line noise": "poor contact, or a power supply near the cables",
     "drift": "the electrode is still settling: wait, or re-seat it",
+    "impedance": f"more than {MAX_IMPEDANCE / 1e3:g} kΩ: part the hair, add gel, re-seat it",
     "excluded": "the engine has taken this channel out",
 }
 
@@ -59,8 +63,11 @@ class QualityDock(Dock):
         self.line = QComboBox()
         self.line.addItems(["50 Hz", "60 Hz"])
         self.line.setToolTip("Frequency of the mains: 60 Hz in the Americas, else mostly 50 Hz")
-        self.table = QTableWidget(0, 5)
-        self.table.setHorizontalHeaderLabels(["Channel", "", "What is wrong", "SD µV", "line"])
+        self.table = QTableWidget(0, 6)
+        self.table.setHorizontalHeaderLabels(
+            ["Channel", "", "What is wrong", "SD µV", "line", "kΩ"]
+        )
+        self.table.setColumnHidden(_IMPEDANCE, True)  # until a board measures it
         self._rows: list[list[QTableWidgetItem]] = []
         self._judge = ThreadPoolExecutor(1, "signal-quality")
         self._judging: Future[list[ChannelQuality]] | None = None
@@ -75,7 +82,7 @@ class QualityDock(Dock):
         # sized once, with the rows: to fit each new text would cost many frames
         header.setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
         header.setSectionResizeMode(2, QHeaderView.ResizeMode.Stretch)
-        for section, width in ((0, 76), (1, 28), (3, 64), (4, 56)):
+        for section, width in ((0, 76), (1, 28), (3, 64), (4, 56), (5, 56)):
             header.resizeSection(section, width)
         bar = QHBoxLayout()
         bar.setContentsMargins(6, 4, 6, 0)
@@ -129,10 +136,12 @@ class QualityDock(Dock):
         self.summary.setText(f"{good} of {len(self.found)} channels are good")
         if len(self._rows) != len(self.found):
             self.table.setRowCount(len(self.found))
-            self._rows = [[QTableWidgetItem() for _ in range(5)] for _ in self.found]
+            self._rows = [[QTableWidgetItem() for _ in range(6)] for _ in self.found]
             for row, items in enumerate(self._rows):
                 for column, item in enumerate(items):
                     self.table.setItem(row, column, item)
+        measured = any(math.isfinite(q.impedance_ohm) for q in self.found)
+        self.table.setColumnHidden(_IMPEDANCE, not measured)
         self.table.setUpdatesEnabled(False)
         for items, q in zip(self._rows, self.found, strict=True):
             texts = (
@@ -141,6 +150,7 @@ class QualityDock(Dock):
                 ", ".join(q.reasons) or "good",
                 _number(q.sd_uv),
                 "" if math.isnan(q.line_share) else f"{100 * q.line_share:.0f} %",
+                _number(q.impedance_ohm / 1e3),
             )
             colour = QColor(self.theme.ok if q.ok else self.theme.bad)
             for column, (item, text) in enumerate(zip(items, texts, strict=True)):
@@ -165,13 +175,16 @@ def judged(link: EngineLink, line_hz: float) -> list[ChannelQuality]:
     eeg = [i for i, kind in enumerate(info.ch_types) if kind == "eeg"]
     if len(data) < 0.5 * JUDGED_S * info.sfreq or not eeg:
         return []
+    impedance = {
+        name: float(np.median(data[-round(info.sfreq) :, i])) for name, i in info.impedances.items()
+    }
     newest = link.decisions.since(link.decisions.last_seq - 1)
     excluded = set(newest[-1]["quality"]["bads"]) if newest else set()
     return [
-        ChannelQuality(q.name, ("excluded",), q.sd_uv, q.line_share, q.drift_uv_s)
-        if q.ok and q.name in excluded
-        else q
-        for q in assess(data[:, eeg], info.sfreq, [info.ch_names[i] for i in eeg], line_hz)
+        replace(q, reasons=("excluded",)) if q.ok and q.name in excluded else q
+        for q in assess(
+            data[:, eeg], info.sfreq, [info.ch_names[i] for i in eeg], line_hz, impedance
+        )
     ]
 
 

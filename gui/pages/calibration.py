@@ -6,24 +6,33 @@ from itertools import takewhile
 from typing import Any
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QApplication,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QStackedWidget,
+    QVBoxLayout,
+    QWidget,
+)
 
 from bci.calibration.guide import CalibrationGuide, Step
 from bci.calibration.looks import FEWEST_BLOCKS, own_looks
-from bci.calibration.preparation import frequencies_of, prepared
+from bci.calibration.preparation import frequencies_of, planned, prepared, with_cues
 from bci.clock import now
-from bci.config import Config
+from bci.config import Config, GrazSettings
 from bci.errors import BciError
+from bci.paradigms.planner import Plan
 from gui.docks.quality import judged
 from gui.link import Answer, EngineLink
 from gui.pages.calibration_cards import (
     BlocksCard,
     ChoiceCard,
     ConsentCard,
-    PlanCard,
     QualityCard,
 )
 from gui.pages.calibration_training import Training, model_folder
+from gui.pages.plan_card import PlanCard
 from gui.pages.speller_cards import card
 from gui.pages.speller_choices import SpellerChoices
 from gui.stimulus.child import StimulusProcess
@@ -61,7 +70,8 @@ class CalibrationPage(QWidget):
         self.process.ended.connect(self._end)
         self.guide = CalibrationGuide(())
         self.choices = SpellerChoices()
-        self.quality, self.consent, self.plan = QualityCard(), ConsentCard(), PlanCard()
+        self.quality, self.consent = QualityCard(), ConsentCard()
+        self.plan = PlanCard(self.choices.display)
         self.blocks, self.choice = BlocksCard(), ChoiceCard()
         self._cards = {
             Step.QUALITY: self.quality, Step.CONSENT: self.consent, Step.PLAN: self.plan,
@@ -69,6 +79,8 @@ class CalibrationPage(QWidget):
         }  # fmt: skip
         self._url, self._token = "", ""
         self._config: Config | None = None
+        self._replanned: Config | None = None  # asked for by the plan that was chosen
+        self._prepared: Config | None = None  # what calibration takes; None: it cannot be had
         self._link: EngineLink | None = None
         self._quality_due = 0.0
         self._phase, self._mode = "", ""
@@ -113,6 +125,9 @@ class CalibrationPage(QWidget):
             button.setShortcut(keys)
             button.setToolTip(f"{button.toolTip()} ({keys})".strip())
         self.consent.agreed.toggled.connect(self._consent)
+        self.plan.taken.connect(self._replan)
+        self.choices.display.currentIndexChanged.connect(self._measure)
+        self.blocks.cue_here.clicked.connect(self._cue_here)
         top, bottom, page = QHBoxLayout(), QHBoxLayout(), QVBoxLayout(self)
         top.addWidget(self.heading)
         top.addWidget(self.path, 1, Qt.AlignmentFlag.AlignRight)
@@ -134,29 +149,46 @@ class CalibrationPage(QWidget):
         """Calibrate in this session; `config` is None where only its address is known."""
         self.process.stop()
         self._url, self._token, self._config = url, token, config
+        if self._replanned is not None and not url:
+            self._show()
+            return  # between the session and the one that follows with another plan
         self.choices.suggest(config)
         decoder = None if config is None else config.decoder
         hz = [] if decoder is None else list(frequencies_of(decoder).values())
-        self.guide = CalibrationGuide(hz)
+        goes_on = config is not None and config is self._replanned
+        if goes_on:
+            self.guide.replan(hz)
+        else:
+            runs = None if config is None else config.paradigm
+            n_needed = FEWEST_BLOCKS if runs is None else runs.calibration_runs
+            self.guide, self._replanned = CalibrationGuide(hz, n_needed), None
+            self.consent.agreed.setChecked(False)
         self._n_trials = 0
         self._assessment = None
         self._phase = ""
         self.training = Training({} if config is None else config.labels)
-        self.consent.agreed.setChecked(False)
         self.blocks.show_assessment(None)
         self.blocks.progress.setValue(0)
-        self.error.setText(self._unfit() if url else "")
+        self.error.setText(self._prepare() if url else "")
+        if goes_on:
+            self._measure()
         self._show()
 
-    def _unfit(self) -> str:
-        """Why this session cannot be calibrated; empty where it can."""
+    def _prepare(self) -> str:
+        """Find what calibration takes; say why this session cannot be calibrated, if it cannot."""
+        self._prepared = None
         if self._config is None:
             return "an engine that runs elsewhere is calibrated where it was started"
         try:
-            prepared(self._config)
+            self._prepared = prepared(self._config)
         except BciError as error:
             return str(error)
         return ""
+
+    @property
+    def _lacks(self) -> bool:
+        """Whether recording, cues or ladder are missing, so that another session is needed."""
+        return self._prepared is not None and self._prepared != self._config
 
     def refresh(self, link: EngineLink | None) -> None:
         """Look at the channels and at what the engine compares."""
@@ -171,10 +203,16 @@ class CalibrationPage(QWidget):
                 self._show()
         self._look_at_ladder((link.status or {}).get("ladder"), link)
         self._look_at_training(link, self.training)
+        self._look_at_runs(link.status or {})
 
     @property
     def _flickers(self) -> bool:
         return bool(self.guide.frequencies_hz)
+
+    @property
+    def _graz(self) -> GrazSettings | None:
+        """The timetable of cues, where this application shows one."""
+        return None if self._config is None or self._flickers else self._config.paradigm
 
     def _look_at_training(self, link: EngineLink, training: Training) -> None:
         """Count the cues; show what came of the training."""
@@ -186,6 +224,17 @@ class CalibrationPage(QWidget):
             self.error.setText(training.error)
         elif training.state == "trained" and link.status and link.status["decoder"]["labels"]:
             self.choice.show_trained(model_folder(link.status))
+
+    def _look_at_runs(self, status: dict[str, Any]) -> None:
+        """Show how far a session with a timetable is, and the decoder that it has trained."""
+        runs = status.get("paradigm")
+        if runs is None:
+            return
+        if runs["error"]:
+            self.error.setText(f"without feedback: {runs['error']}")
+        self.blocks.comparing.setText("Training on what was recorded …" * runs["training"])
+        if runs["ready"] and status["decoder"]["labels"] and self.guide.step is Step.CHOICE:
+            self.choice.show_trained(model_folder(status))
 
     def _look_at_ladder(self, ladder: dict[str, Any] | None, link: EngineLink) -> None:
         if ladder is None:
@@ -206,17 +255,24 @@ class CalibrationPage(QWidget):
         if self.guide.is_last:
             (self.spell_requested if self._flickers else self.watch_requested).emit()
             return
-        if self.guide.step is Step.QUALITY and self._needs_another_session():
+        if self._lacks:
+            self.session_requested.emit(self._prepared)
+            return
+        if self._prepared is None:
+            self.error.setText(self._prepare())
             return
         left = self.guide.step
         if not self.guide.go_on():
             self._show()
             return
-        if left is Step.CONSENT:
+        if left is Step.CONSENT or (left is Step.PLAN and self._replanned is not None):
+            # into the recording of this session, though it was given in the one before
             self._note("photosensitivity: told, no history known, agreed")
         if left is Step.BLOCKS:
             self.process.stop()
-            if not self._flickers and self._link is not None:
+            if self._graz is not None:
+                self.choice.reason.setText("Training on what was recorded …")
+            elif not self._flickers and self._link is not None:
                 self.choice.reason.setText("Training on what was recorded …")
                 self.training.finish(self._link)
         if self.guide.step is Step.PLAN:
@@ -228,17 +284,6 @@ class CalibrationPage(QWidget):
         self.process.stop()
         self.guide.go_back()
         self._show()
-
-    def _needs_another_session(self) -> bool:
-        """Ask for a session with recording, cues and ladder where this one lacks some."""
-        if self._config is None or self._unfit():
-            self.error.setText(self._unfit())
-            return True
-        asked = prepared(self._config)
-        if asked == self._config:
-            return False
-        self.session_requested.emit(asked)
-        return True
 
     def _overrule(self) -> None:
         names = ", ".join(f"{q.name} ({', '.join(q.reasons)})" for q in self.guide.bads)
@@ -263,6 +308,11 @@ class CalibrationPage(QWidget):
 
     def settings(self, mode: Mode) -> StimulusSettings:
         """What the flicker's process is told, to measure the screen or to show the blocks."""
+        if mode == "graz":
+            return StimulusSettings.model_validate({
+                "url": self._url, "token": self._token or None, "mode": mode, "graz": self._graz,
+                **self.blocks.display.where(),
+            })  # fmt: skip
         asked = self.choices.settings(self._url, self._token, self._config)
         return asked.model_copy(
             update={
@@ -274,28 +324,64 @@ class CalibrationPage(QWidget):
         )
 
     @property
+    def _model(self) -> str:
+        """Name of the decoder that decides."""
+        status = (self._link and self._link.status) or {}
+        return str(status.get("decoder", {}).get("model", ""))
+
+    @property
     def _nobody_looks(self) -> bool:
         """Whether dropped frames spoil nothing: the simulated subject sees no screen."""
         return self._config is not None and self._config.source.kind == "simulated"
 
     def _measure(self) -> None:
-        self.plan.facts.show_values({"Refresh": "measuring …"})
+        if self.guide.step is not Step.PLAN or not self._url:
+            return
+        self.process.stop()
+        self.plan.measuring()
+        self.guide.see_screen(None)
         self._mode = "measure"
         self.process.start(self.settings("measure"))
+        self._show()
+
+    def _cue_here(self) -> None:
+        """Ask for a session whose cues are shown by this application."""
+        if self._config is None:
+            return
+        try:
+            self.session_requested.emit(with_cues(self._config))
+        except BciError as error:
+            self.error.setText(str(error))
+
+    def _replan(self, plan: Plan) -> None:
+        """Ask for the session that flickers by another plan; this calibration goes on in it."""
+        if self._config is None:
+            return
+        try:
+            self._replanned = planned(self._config, plan)
+        except BciError as error:
+            self.error.setText(str(error))
+            return
+        self.session_requested.emit(self._replanned)
 
     def start(self) -> None:
         """Show the blocks, or go on after a rest or a pause."""
         self.error.clear()
-        if not self._flickers:
+        graz = self._graz
+        if not self._flickers and graz is None:
             if self._link is not None:
                 self.training.collect(self._link)
             self._show()
             return
         if not self.process.running:
-            settings = self.settings("calibration")
-            self._n_trials, self._mode = 0, "calibration"
-            self._phase = "measuring"
-            self.blocks.progress.setMaximum(settings.n_blocks * len(settings.targets))
+            self._mode = "calibration" if graz is None else "graz"
+            settings = self.settings("calibration" if graz is None else "graz")
+            self._n_trials, self._phase = 0, "measuring"
+            self.blocks.progress.setMaximum(
+                settings.n_blocks * len(settings.targets)
+                if graz is None
+                else graz.n_runs * graz.run_length
+            )
             self.blocks.progress.setValue(0)
             self.process.start(settings)
         self.process.send("start")
@@ -305,12 +391,20 @@ class CalibrationPage(QWidget):
         match line["say"]:
             case "ready":
                 self._plan(line)
-            case "state" if self._mode == "calibration":
+            case "state" if self._mode != "measure":
                 self._phase = line["phase"]
                 if line["note"]:
                     self.blocks.state.setText(line["note"])
-            case "selection":
+                if self._graz is not None:
+                    self._count_runs(self._graz, line["n_done"])
+            case "selection" if self._flickers:
                 self._count()
+            case "score" if self._flickers and self._mode == "calibration":
+                self.blocks.show_untrained(self._model, line)
+            case "score" if self._graz is not None:
+                self.blocks.forecast.setText(_feedback_so_far(line))
+            case "beep":
+                QApplication.beep()
             case "refused":
                 self._phase = "ready"
                 self.error.setText("not started: " + "; ".join(line["why"]))
@@ -335,6 +429,10 @@ class CalibrationPage(QWidget):
             return
         self._link.post("/v1/ladder", {"action": "look"}, self._told)
 
+    def _count_runs(self, graz: GrazSettings, n_done: int) -> None:
+        self.blocks.progress.setValue(n_done)
+        self.guide.see_block(n_done // graz.run_length)
+
     def _told(self, answer: Answer) -> None:
         if not answer.ok:
             self.error.setText(answer.error)
@@ -342,7 +440,7 @@ class CalibrationPage(QWidget):
     def _end(self, code: int) -> None:
         if code and not self.error.text():
             self.error.setText(f"the flicker's process ended ({code}): {self.process.trouble}")
-        if self._mode == "calibration" and self._phase != "over":
+        if self._mode != "measure" and self._phase != "over":
             self._phase = ""
         self._show()
 
@@ -360,19 +458,23 @@ class CalibrationPage(QWidget):
             f"<b>{_TITLES[step]}</b>" if step is guide.step else _TITLES[step]
             for step in guide.steps
         ))  # fmt: skip
-        against = guide.objections
-        self.against.setText("; ".join(against) if guide.step is not Step.PLAN else "")
+        against = [] if self._lacks else guide.objections  # the signal of the next one counts
+        hint = "this session has no cues or no recording" if self._lacks else ""
+        self.against.setText(hint or ("; ".join(against) if guide.step is not Step.PLAN else ""))
         self.back.setEnabled(guide.step is not guide.steps[0])
         last = "Spell" if self._flickers else "To the live view"
-        self.further.setText(last if guide.is_last else "Next")
+        ahead = "Start again for calibration" if self._lacks else "Next"
+        self.further.setText(last if guide.is_last else ahead)
         self.further.setShortcut("Ctrl+Return")  # a new text takes the old shortcut away
         self.further.setEnabled(bool(self._url) and not against)
         self.anyway.setVisible(bool(against) and guide.can_overrule)
         self.again.setVisible(guide.step is Step.PLAN)
         self.again.setEnabled(not running)
         self.go.setVisible(on_blocks)
-        self.pause.setVisible(on_blocks and self._flickers)
-        self.blocks.show_flicker(self._flickers)
+        cues = self._graz is not None
+        self.pause.setVisible(on_blocks and (self._flickers or cues))
+        self.blocks.show_parts(flickers=self._flickers, cues=cues)
+        self.blocks.display.setEnabled(not running)
         self.go.setText("Go on" if running and self._phase != "ready" else "Start")
         self.go.setShortcut("Ctrl+B")
         self.go.setEnabled(
@@ -383,3 +485,13 @@ class CalibrationPage(QWidget):
         self.blocks.n_blocks.setEnabled(not running)
         self.without.setEnabled(bool(self._url))
         self.without.setVisible(self._flickers)
+
+
+def _feedback_so_far(score: dict[str, Any]) -> str:
+    if score["accuracy"] is None:
+        return ""
+    low, high = score["accuracy_low"], score["accuracy_high"]
+    return (
+        f"With feedback: {score['n_right']} of {score['n_trials']} trials right, "
+        f"{score['accuracy']:.2f} [{low:.2f}, {high:.2f}] (95 %)."
+    )

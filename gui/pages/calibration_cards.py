@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import QSize, Qt
+from PySide6.QtCore import Qt
 from PySide6.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -14,6 +14,7 @@ from PySide6.QtWidgets import (
     QHeaderView,
     QLabel,
     QProgressBar,
+    QPushButton,
     QSpinBox,
     QTableWidget,
     QTableWidgetItem,
@@ -24,16 +25,12 @@ from PySide6.QtWidgets import (
 from bci.calibration.guide import CONSENT, WARNING
 from bci.calibration.looks import FEWEST_BLOCKS
 from bci.dsp.signal_quality import ChannelQuality
-from bci.errors import BciError
 from bci.metrics import accuracy_interval, chance_bound
-from bci.paradigms.collisions import findings
-from bci.paradigms.frequencies import Flicker, plan
 from gui.docks.quality import REMEDIES
-from gui.pages.speller_cards import Facts, describe_frames
-from gui.stimulus.painting import Picture
-from gui.stimulus.settings import StimulusSettings
+from gui.pages.displays import DisplayBox
+from gui.pages.speller_cards import Facts
 
-__all__ = ["BlocksCard", "ChoiceCard", "ConsentCard", "PlanCard", "QualityCard"]
+__all__ = ["BlocksCard", "ChoiceCard", "ConsentCard", "QualityCard", "Table"]
 
 
 class Table(QTableWidget):
@@ -115,59 +112,6 @@ class ConsentCard(QWidget):
         column.addStretch()
 
 
-class PlanCard(QWidget):
-    """The measured screen, and the targets on it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.facts = Facts("Refresh", "Timing", "Targets", "To mend", "To know")
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 6, 0, 0)
-        column.addWidget(self.facts)
-        column.addStretch()
-
-    def show_plan(
-        self, ready: Mapping[str, Any], settings: StimulusSettings, longest_s: float
-    ) -> list[str]:
-        """Show the targets on the measured screen; what stands against them, one line each.
-
-        `ready` is what the flicker's process says of the screen, `longest_s` the decoder's
-        longest window, seconds.
-        """
-        against, known, hz = list(ready["objections"]), list[str](), ready["refresh_hz"]
-        shown: tuple[Flicker, ...] = ()
-        try:
-            wished = [(t.frequency_hz, t.phase) for t in settings.targets]
-            shown = plan(hz, [f for f, _ in wished], [phase for _, phase in wished])
-            known = findings(
-                shown, hz, flicker_share=_flicker_share(settings), window_s=longest_s, n_listed=1
-            )
-        except BciError as error:
-            against.append(str(error))
-        words = describe_frames(ready, None)
-        words["Targets"] = _described(shown)
-        words["To know"] = "\n".join(known)
-        words["To mend"] = "\n".join(against)
-        self.facts.show_values(words)
-        return against
-
-
-def _flicker_share(settings: StimulusSettings) -> float:
-    """Share of the screen that the keys will take."""
-    width, height = settings.window or (1920, 1080)
-    return Picture(settings.cells(), QSize(width, height)).flicker_share
-
-
-def _described(flickers: tuple[Flicker, ...]) -> str:
-    if not flickers:
-        return ""
-    hz = sorted(f.frequency_hz for f in flickers)
-    return (
-        f"{len(hz)}, {hz[0]:g} to {hz[-1]:g} Hz in steps of {hz[1] - hz[0]:.3g} Hz, sampled "
-        "sinusoids: each keeps its frequency and phase on this screen"
-    )
-
-
 class BlocksCard(QWidget):
     """Blocks, and after each what every decoder would reach."""
 
@@ -188,13 +132,21 @@ class BlocksCard(QWidget):
             "Decoder", "Right", "Accuracy, 95 %", "s a selection", "ITR, bit/min, 95 %", "",
             stretch=5,
         )  # fmt: skip
+        self._compared = False
         self.forecast = QLabel()
         self.forecast.setObjectName("muted")
         self.forecast.setWordWrap(True)
+        self.shown_on, self.display = QLabel("Shown on"), DisplayBox()
+        self.cue_here = QPushButton("Show the cues here")
+        self.cue_here.setToolTip(
+            "Cross, arrow and feedback bar in a window of this application, instead of another "
+            "program that sends the markers"
+        )
         row = QHBoxLayout()
-        row.addWidget(self.label)
-        row.addWidget(self.n_blocks)
+        for part in (self.label, self.n_blocks, self.shown_on, self.display):
+            row.addWidget(part)
         row.addWidget(self.progress, 1)
+        row.addWidget(self.cue_here)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 6, 0, 0)
         column.addLayout(row)
@@ -205,19 +157,46 @@ class BlocksCard(QWidget):
         column.addWidget(self.scores, 1)
         column.addWidget(self.forecast)
 
-    def show_flicker(self, flickers: bool) -> None:
-        """Whether blocks are shown by this application; else cues are only counted."""
-        for part in (self.label, self.n_blocks, self.progress, self.scores):
-            part.setVisible(flickers)
+    def show_parts(self, *, flickers: bool, cues: bool) -> None:
+        """Whether blocks flicker, or cues are shown; where neither, cues are only counted."""
+        shown: list[tuple[QWidget, bool]] = [
+            *((part, flickers) for part in (self.label, self.n_blocks, self.scores)),
+            *((part, cues) for part in (self.shown_on, self.display)),
+            (self.progress, flickers or cues),
+        ]
+        for part, visible in shown:
+            part.setVisible(visible)
+        self.cue_here.setVisible(not (flickers or cues))
 
     def show_assessment(self, found: Mapping[str, Any] | None) -> None:
         """Show the ladder's last look."""
         self.scores.show_rows([] if found is None else [_row(s, found) for s in found["scores"]])
+        self._compared = found is not None
         if found is None:
             self.forecast.clear()
             return
         ahead = f"Forecast: {found['forecast']}." if found["forecast"] else _NO_FORECAST
         self.forecast.setText("\n".join(filter(None, (ahead, found["phase_locking"]))))
+
+    def show_untrained(self, decoder: str, score: Mapping[str, Any]) -> None:
+        """Show how often the decoder in use was right so far: it was trained on none of this.
+
+        Only until decoders are compared, for those that are trained cannot be judged sooner.
+        """
+        if self._compared or score["accuracy"] is None:
+            return
+        low, high = score["accuracy_low"], score["accuracy_high"]
+        itr = "" if score["itr"] is None else f"{score['itr']:.0f}"
+        self.scores.show_rows([(
+            decoder, f"{score['n_right']} of {score['n_trials']}",
+            f"{score['accuracy']:.2f} [{low:.2f}, {high:.2f}]",
+            f"{score['seconds'] / score['n_trials']:.2f}", itr,
+            f"in use; the others from block {FEWEST_BLOCKS} on",
+        )])  # fmt: skip
+        self.forecast.setText(
+            f"Decoders that are trained are judged from block {FEWEST_BLOCKS} on: two blocks to "
+            "train on, and one that they have not seen."
+        )
 
 
 _NO_FORECAST = "No forecast: more blocks promise no credible gain, or are needed to tell."

@@ -233,12 +233,15 @@ class BoardForm(SourceForm):
             self._form.addRow(name, entry)
             entry.textChanged.connect(lambda _: self.changed.emit())
         self.other.textChanged.connect(lambda _: self.changed.emit())
+        self.impedance = QCheckBox("Impedance of the electrodes, where the board measures it")
+        self._form.addRow("", self.impedance)
         self.board.currentIndexChanged.connect(self._choose)
         self._choose()
 
     def _choose(self) -> None:
         board = self.board.currentData()
         self._form.setRowVisible(self.other, board is None)
+        self._form.setRowVisible(self.impedance, board is None or board.impedance)
         for field, entry in self.entries.items():
             shown = board is None or field in board.needs + board.may
             self._form.setRowVisible(entry, shown)
@@ -264,6 +267,8 @@ class BoardForm(SourceForm):
             elif board is not None and field in board.needs:
                 label, example = FIELDS[field]
                 raise ValueError(f"{board.title} needs: {label.lower()}, such as {example}")
+        if self.impedance.isChecked() and (board is None or board.impedance):
+            chosen["impedance"] = True
         return chosen
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from pydantic import ValidationError
 from PySide6.QtWidgets import (
     QButtonGroup,
@@ -14,14 +16,18 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from bci.config import Config
+from bci.calibration.preparation import frequencies_of
+from bci.config import Config, ScreenSettings
+from bci.errors import BciError
 from bci.paradigms import language, layouts
+from bci.paradigms.frequencies import Flicker
 from bci.paradigms.keyboard import KEYBOARD_12, KEYBOARD_40, KeyboardLayout
-from bci.paradigms.speller import TARGETS_12, TARGETS_40
+from bci.paradigms.planner import of_session
+from bci.paradigms.speller import TARGETS_12, TARGETS_40, Target, retuned
 from gui.pages.displays import DisplayBox
 from gui.stimulus.settings import StimulusSettings
 
-__all__ = ["SpellerChoices", "flicker_s"]
+__all__ = ["SpellerChoices", "flicker_s", "tuned"]
 
 #: Flicker beyond the decoder's longest window, seconds.
 MARGIN_S = 0.06
@@ -38,6 +44,30 @@ def flicker_s(config: Config | None) -> float:
     if config is None or config.window.kind == "sliding":
         return 4.2
     return max(0.0, config.window.offset_s) + config.window.length_s + MARGIN_S
+
+
+def tuned(
+    layout: KeyboardLayout, config: Config | None
+) -> tuple[tuple[Target, ...], KeyboardLayout, list[Flicker]]:
+    """A keyboard's targets, flickering as the session's decoder knows them.
+
+    Where it knows another number of them, as in the literature; whoever shows them then
+    says what does not fit.
+
+    Raises
+    ------
+    ConfigError
+        They cannot be shown at all.
+    """
+    grid = _TARGETS[len(layout.labels)]
+    known = {} if config is None or config.decoder is None else frequencies_of(config.decoder)
+    if config is None or len(known) != len(grid):
+        known = {target.label: target.frequency_hz for target in grid}
+    screen = ScreenSettings() if config is None else config.screen
+    flickers = of_session(known, screen.flicker, screen.refresh_hz)
+    targets = retuned(grid, flickers)
+    labels = tuple(target.label for target in targets)
+    return targets, replace(layout, labels=labels), [flickers[label] for label in labels]
 
 
 class SpellerChoices(QWidget):
@@ -110,11 +140,12 @@ class SpellerChoices(QWidget):
                 "flicker can provoke seizures in people with photosensitive epilepsy: confirm "
                 "above that nobody in sight of the screen has it"
             )
-        layout: KeyboardLayout = self.keyboard.currentData()
         try:
+            targets, layout, flickers = tuned(self.keyboard.currentData(), config)
             return StimulusSettings.describe(
-                _TARGETS[len(layout.labels)],
+                targets,
                 layout,
+                flickers,
                 url=url,
                 token=token or None,
                 mode="copy" if self.copy.isChecked() else "free",
@@ -125,3 +156,5 @@ class SpellerChoices(QWidget):
         except ValidationError as error:
             why = error.errors()[0]["msg"].removeprefix("Value error, ")
             raise ValueError(why) from error
+        except BciError as error:
+            raise ValueError(str(error)) from error

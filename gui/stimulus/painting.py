@@ -16,15 +16,15 @@ from PySide6.QtGui import QColor, QFont, QPainter, QPen, QPixmap, QRegion
 from bci.paradigms.keyboard import Key
 from bci.paradigms.spelling_scene import Phase, Scene
 
-__all__ = ["MEAN_LEVEL", "Picture"]
+__all__ = ["BACKGROUND", "FAINT", "HINT", "MARK", "MEAN_LEVEL", "TEXT", "Picture", "font"]
 
 #: Level of a key that does not flicker, 0 to 255.
 MEAN_LEVEL = 128
 
-_BACKGROUND = QColor("black")
-_TEXT = QColor("#f0f0f0")
-_FAINT = QColor("#9a9a9a")
-_CUE = QColor("#e69f00")
+BACKGROUND = QColor("black")
+TEXT = QColor("#f0f0f0")
+FAINT = QColor("#9a9a9a")
+MARK = QColor("#e69f00")
 _RIGHT, _WRONG, _CHOSEN = QColor("#009e73"), QColor("#d55e00"), QColor("#56b4e9")
 _GREY = [QColor(level, level, level) for level in range(256)]
 
@@ -34,7 +34,7 @@ _TEXT_BAR, _NOTE_BAR, _GAP = 0.13, 0.06, 0.24
 _WIDEST = 1.5
 _LEFT = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
 _RIGHT_SIDE = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
-_HINT = "Esc or Space: blank    Enter: go on"
+HINT = "Esc or Space: blank    Enter: go on"
 
 
 class Picture:
@@ -101,7 +101,7 @@ class Picture:
         levels : sequence of int or None
             Of each key, 0 to 255; None: at rest.
         """
-        painter.fillRect(self._whole, _BACKGROUND)
+        painter.fillRect(self._whole, BACKGROUND)
         self.draw_keys(painter, scene, levels)
         self._draw_text(painter, scene)
         self._draw_note(painter, scene)
@@ -121,7 +121,7 @@ class Picture:
             pixmap.setDevicePixelRatio(self._ratio)
             pixmap.fill(Qt.GlobalColor.transparent)
             with QPainter(pixmap) as painter:
-                painter.setPen(_BACKGROUND)
+                painter.setPen(BACKGROUND)
                 room = QRect(QPoint(0, 0), size)
                 painter.setFont(_fitting(painter, key.caption, room, 0.42))
                 painter.drawText(room, Qt.AlignmentFlag.AlignCenter, key.caption)
@@ -132,24 +132,24 @@ class Picture:
         room = _inside(self._text_bar)
         if scene.phrase is not None:
             half = room.height() // 2
-            self._draw_line(painter, scene.phrase, room.adjusted(0, 0, 0, -half), _FAINT)
+            self._draw_line(painter, scene.phrase, room.adjusted(0, 0, 0, -half), FAINT)
             room = room.adjusted(0, half, 0, 0)
         end = len(scene.text.rstrip(" "))
         written = scene.text[:end] + "␣" * (len(scene.text) - end) + "▏"
-        self._draw_line(painter, written, room, _TEXT)
+        self._draw_line(painter, written, room, TEXT)
 
     def _draw_line(self, painter: QPainter, text: str, room: QRect, colour: QColor) -> None:
         painter.setPen(colour)
-        painter.setFont(_font(min(0.7 * room.height(), 0.5 * self._text_bar.height())))
+        painter.setFont(font(min(0.7 * room.height(), 0.5 * self._text_bar.height())))
         shown = painter.fontMetrics().elidedText(text, Qt.TextElideMode.ElideLeft, room.width())
         painter.drawText(room, _LEFT, shown)
 
     def _draw_note(self, painter: QPainter, scene: Scene) -> None:
         bar = _inside(self._note_bar)
-        painter.setFont(_font(0.5 * bar.height()))
-        painter.setPen(_FAINT)
-        painter.drawText(bar, _RIGHT_SIDE, _HINT)
-        painter.setPen(_TEXT)
+        painter.setFont(font(0.5 * bar.height()))
+        painter.setPen(FAINT)
+        painter.drawText(bar, _RIGHT_SIDE, HINT)
+        painter.setPen(TEXT)
         painter.drawText(bar, _LEFT, scene.note)
 
     def _draw_marks(self, painter: QPainter, scene: Scene) -> None:
@@ -160,12 +160,12 @@ class Picture:
                 dashed = scene.right is False
                 self._frame(painter, key, colour, dashed=dashed)
             elif label == scene.cue and scene.phase is Phase.CUE:
-                self._frame(painter, key, _CUE)
+                self._frame(painter, key, MARK)
             elif label == scene.cue:  # where it flickers, a small mark below
                 r = round(2.0 * self._stroke)
                 x, y = key.center().x(), key.bottom() + 1 + round(self._stroke)
                 painter.setPen(Qt.PenStyle.NoPen)
-                painter.setBrush(_CUE)
+                painter.setBrush(MARK)
                 painter.drawPolygon([QPoint(x, y), QPoint(x - r, y + r), QPoint(x + r, y + r)])
                 painter.setBrush(Qt.BrushStyle.NoBrush)
 
@@ -183,17 +183,18 @@ def _inside(bar: QRect) -> QRect:
     return bar.adjusted(margin, 0, -margin, 0)
 
 
-def _font(pixels: float) -> QFont:
-    font = QFont()
-    font.setPixelSize(max(6, round(pixels)))
-    return font
+def font(pixels: float) -> QFont:
+    """Give the usual font in this size."""
+    made = QFont()
+    made.setPixelSize(max(6, round(pixels)))
+    return made
 
 
 def _fitting(painter: QPainter, text: str, room: QRect, share: float) -> QFont:
     """Choose the largest font, up to `share` of the room's height, in which `text` fits into it."""
-    font = _font(share * room.height())
-    painter.setFont(font)
+    made = font(share * room.height())
+    painter.setFont(made)
     width = painter.fontMetrics().horizontalAdvance(text)
     if width > 0.9 * room.width():
-        font = _font(font.pixelSize() * 0.9 * room.width() / width)
-    return font
+        made = font(made.pixelSize() * 0.9 * room.width() / width)
+    return made

@@ -11,17 +11,22 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from PySide6.QtCore import QCoreApplication, Qt, QTimer
+from PySide6.QtCore import QCoreApplication, QSize, Qt, QTimer
 
 from bci.clock import now
 from bci.paradigms.expectation import expect
 from bci.paradigms.flash_run import FlashRun
 from bci.paradigms.frames import FrameTiming, objections
 from bci.paradigms.frequencies import luminance
+from bci.paradigms.graz_run import CueScene, GrazRun
 from bci.paradigms.language import LanguageModel
+from bci.paradigms.planner import off_plan
 from bci.paradigms.spelling import SpellingRun
 from bci.paradigms.spelling_scene import Phase, Scene
+from bci.paradigms.timetable import BEEP
 from gui.link import Answer, EngineLink
+from gui.stimulus.cue_painting import CuePicture
+from gui.stimulus.painting import Picture
 from gui.stimulus.reports import Reports
 from gui.stimulus.screen import Screen
 from gui.stimulus.settings import StimulusSettings
@@ -53,7 +58,7 @@ class Presenter:
     ----------
     window : StimulusWindow
     screen : Screen
-    run : SpellingRun or FlashRun
+    run : SpellingRun, FlashRun or GrazRun
     n_markers_lost : int
         Markers that the engine did not take.
     """
@@ -71,10 +76,10 @@ class Presenter:
         self.run = settings.run()
         self.window = StimulusWindow(settings.window, settings.screen)
         surface = surface or choose(self.window, settings.surface)
-        self.screen = Screen(self.window, surface, settings.cells(), clock, settings.measure_s)
+        self.screen = Screen(self.window, surface, self._draw, clock, settings.measure_s)
         self.n_markers_lost = 0
         self._link, self._talk, self._clock = link, talk, clock
-        self._reports = Reports(talk, self.run, self.screen, len(settings.targets), self._keep)
+        self._reports = Reports(talk, self.run, self.screen, settings.n_targets, self._keep)
         self._levels: list[list[int]] = []  # of each key, by frame of the flicker
         self._at_rest: list[int] | None = None  # as the picture has it
         self._objections: list[str] | None = None  # None before the screen is measured
@@ -93,6 +98,11 @@ class Presenter:
         self.window.go_on_asked.connect(self.go_on)
         self.window.undo_asked.connect(self.run.undo)
         self.window.close_asked.connect(self.leave)
+
+    def _draw(self, size: QSize, ratio: float) -> Picture | CuePicture:
+        if isinstance(self.run, GrazRun):
+            return CuePicture(size)
+        return Picture(self.settings.cells(), size, ratio)
 
     def begin(self) -> None:
         """Show the window, measure the screen, and go on until told to stop."""
@@ -139,6 +149,8 @@ class Presenter:
     def _start_if_asked(self) -> None:
         if not self._wants_start or self._objections is None or self._link.state != "live":
             return
+        if isinstance(self.run, GrazRun) and self.run.waits:
+            return
         self._wants_start = False
         if why := self._refusals():
             self._talk.say("refused", why=why)
@@ -151,6 +163,9 @@ class Presenter:
         """Why this run may not start."""
         if self.settings.mode == "timing":
             return []
+        if self.settings.graz is not None:
+            shown = (self._link.status or {}).get("paradigm") is not None
+            return [] if shown else ["the engine's session has no paradigm, which would train"]
         if self.settings.mode == "calibration":
             return self._objections or []
         known = ((self._link.status or {}).get("decoder") or {}).get("labels") or []
@@ -189,13 +204,16 @@ class Presenter:
         t = self.screen.show(number, scene, self.levels(scene, due))
         if scene.phase is Phase.CUE and scene is not self._reports.told and not scene.asleep:
             self._expect()  # before the marker that opens the trial's window
-        for marker in self.run.flipped(scene, t):
+        run: Any = self.run  # which knows its own kind of scene
+        for marker in run.flipped(scene, t):
             self._post(marker.value, marker.t)
+            if marker.value == BEEP:
+                self._talk.say("beep")
         if self._objections is None and self.screen.timing is not None:
             self._get_ready(self.screen.timing)
         self._reports.tell(scene, self._clock(), self.n_markers_lost)
 
-    def levels(self, scene: Scene, due: float) -> Sequence[int] | None:
+    def levels(self, scene: Scene | CueScene, due: float) -> Sequence[int] | None:
         """Level of each key, 0 to 255, in the frame scheduled at `due`; None: all at rest."""
         if scene.flicker_since is None or not self._levels:
             return self._at_rest
@@ -212,9 +230,10 @@ class Presenter:
             table = np.array([luminance(target.flicker(), hz, n_frames) for target in targets])
             self._levels = np.rint(255.0 * table.T).astype(int).tolist()
         frequencies = [target.frequency_hz for target in targets]
-        self._objections = objections(
-            timing, self.window.nominal_hz, frequencies, self.settings.max_dropped
-        )
+        self._objections = [
+            *objections(timing, self.window.nominal_hz, frequencies, self.settings.max_dropped),
+            *off_plan([target.flicker() for target in targets], hz),
+        ]
         self._reports.ready(self._objections)
         if self.settings.mode == "measure":
             self.leave()
@@ -231,6 +250,8 @@ class Presenter:
         for decision in decisions.since(self._seq):
             self._seq = decision["seq"]
             self.run.decide(decision)
+        if isinstance(self.run, GrazRun):
+            self.run.see_engine(self._link.status)
 
     def _watch_link(self) -> None:
         lost = self._link.state == "lost"
@@ -269,13 +290,13 @@ class Presenter:
 
     def _keep(self, marker: str) -> None:
         """Let the engine record what a report tells later; nothing waits for the answer."""
-        if self.settings.mode not in ("measure", "timing"):
+        if self.settings.mode not in ("graz", "measure", "timing"):
             self._link.post("/v1/markers", {"value": marker})
 
     @property
     def _trial(self) -> tuple[int, int]:
         """What tells the trial under way from others."""
-        return len(self.run.selections), self.run.n_void
+        return self.run.n_done, self.run.n_void
 
     def _take_answer(self, answer: Answer, trial: tuple[int, int]) -> None:
         self._n_asked -= 1

@@ -8,6 +8,7 @@ from dataclasses import asdict
 
 from bci.paradigms import spelling_log
 from bci.paradigms.flash_run import FlashRun
+from bci.paradigms.graz_run import CueScene, GrazRun
 from bci.paradigms.spelling import SpellingRun
 from bci.paradigms.spelling_scene import Phase, Scene
 from bci.paradigms.spelling_score import score
@@ -26,7 +27,7 @@ class Reports:
     Parameters
     ----------
     talk : Talk
-    run : SpellingRun or FlashRun
+    run : SpellingRun, FlashRun or GrazRun
     screen : Screen
     n_targets : int
     keep : callable
@@ -34,19 +35,19 @@ class Reports:
 
     Attributes
     ----------
-    told : Scene or None
+    told : Scene, CueScene or None
         What was said last.
     """
 
     def __init__(
         self,
         talk: Talk,
-        run: SpellingRun | FlashRun,
+        run: SpellingRun | FlashRun | GrazRun,
         screen: Screen,
         n_targets: int,
         keep: Callable[[str], None],
     ) -> None:
-        self.told: Scene | None = None
+        self.told: Scene | CueScene | None = None
         self._talk, self._run, self._screen = talk, run, screen
         self._n_targets, self._keep = n_targets, keep
         self._n_told = 0  # selections
@@ -69,7 +70,7 @@ class Reports:
         hz = 1.0 / self._screen.schedule.period_s
         self._keep(spelling_log.begin(mode, self._run.task.phrase, self._n_targets, hz))
 
-    def tell(self, scene: Scene, t: float, n_markers_lost: int) -> None:
+    def tell(self, scene: Scene | CueScene, t: float, n_markers_lost: int) -> None:
         """Say what is new, `scene` being on the screen at `t`."""
         run, frames = self._run, self._screen.schedule
         selections = run.selections
@@ -90,6 +91,7 @@ class Reports:
                 chosen=scene.chosen,
                 note=scene.note,
                 asleep=scene.asleep,
+                n_done=run.n_done,
                 n_void=self._run.n_void,
             )
             if scene.phase is Phase.OVER:

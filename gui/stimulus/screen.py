@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
-from PySide6.QtCore import QRect
+from PySide6.QtCore import QRect, QSize
 from PySide6.QtGui import QPainter, QRegion
 
 from bci.paradigms.frames import FrameSchedule, FrameTiming, measure
+from bci.paradigms.graz_run import CueScene
 from bci.paradigms.spelling_scene import Scene
-from gui.stimulus.painting import Picture
 from gui.stimulus.surfaces import Surface
 from gui.stimulus.window import StimulusWindow
 
 __all__ = ["Screen"]
 
+#: Size and ratio: the picture of a run, which draws its own kind of scene.
+Draws = Callable[[QSize, float], Any]
 #: Frames before the refresh rate is measured: a window needs some to be there.
 WARM_UP = 12
 #: A swap of buffers that takes less than this share of a frame did not wait for the screen.
@@ -30,8 +33,8 @@ class Screen:
     window : StimulusWindow
     surface : Surface
         Of the window.
-    cells : sequence of (row, column)
-        Place of each key.
+    draws : callable
+        Makes the picture for a size of the window and its device pixels for each of Qt's.
     clock : callable
         Seconds of the engine's clock.
     measure_s : float
@@ -44,9 +47,9 @@ class Screen:
         None until the screen is measured.
     paced : bool
         No flip waits for the screen: the clock paces them.
-    picture : Picture
+    picture : Picture or CuePicture
         For the present size of the window.
-    drawn : Scene or None
+    drawn : Scene, CueScene or None
         What is on the screen.
     """
 
@@ -54,15 +57,15 @@ class Screen:
         self,
         window: StimulusWindow,
         surface: Surface,
-        cells: Sequence[tuple[int, int]],
+        draws: Draws,
         clock: Callable[[], float],
         measure_s: float,
     ) -> None:
         self.timing: FrameTiming | None = None
         self.paced = not surface.waits
-        self.drawn: Scene | None = None
+        self.drawn: Scene | CueScene | None = None
         self.surface = surface
-        self._window, self._cells, self._clock = window, cells, clock
+        self._window, self._draws, self._clock = window, draws, clock
         self._n_wanted = measure_s * window.nominal_hz
         self._flips: list[float] = []  # while the screen is measured
         self.picture = self._new_picture()
@@ -82,7 +85,7 @@ class Screen:
         """Number of the frame that can be shown now."""
         return self.schedule.next(self._clock())
 
-    def show(self, number: int, scene: Scene, levels: Sequence[int] | None) -> float:
+    def show(self, number: int, scene: Scene | CueScene, levels: Sequence[int] | None) -> float:
         """Draw frame `number` and flip; see `Picture` for `levels`.
 
         Returns
@@ -98,7 +101,7 @@ class Screen:
             self._measure(t)
         return t - late * self.schedule.period_s
 
-    def _paint(self, scene: Scene, levels: Sequence[int] | None) -> None:
+    def _paint(self, scene: Scene | CueScene, levels: Sequence[int] | None) -> None:
         whole = scene is not self.drawn or self._window.is_stale or not self.surface.keeps
         if not whole and scene.flicker_since is None and self.timing is not None:
             return  # it is there already
@@ -116,8 +119,8 @@ class Screen:
         self.surface.flip(region)
         self.drawn = scene
 
-    def _new_picture(self) -> Picture:
-        return Picture(self._cells, self._window.size(), self._window.devicePixelRatio())
+    def _new_picture(self) -> Any:
+        return self._draws(self._window.size(), self._window.devicePixelRatio())
 
     def _new_schedule(self, refresh_hz: float, start: float) -> FrameSchedule:
         return FrameSchedule(1.0 / refresh_hz, start, vsync=not self.paced)

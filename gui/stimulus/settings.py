@@ -8,10 +8,12 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from bci.config import Settings
+from bci.config import GrazSettings, Settings
 from bci.errors import ConfigError
 from bci.paradigms.flash_run import FlashRun
 from bci.paradigms.frequencies import Flicker
+from bci.paradigms.graz import GrazTimetable
+from bci.paradigms.graz_run import GrazRun
 from bci.paradigms.keyboard import Key, Keyboard, KeyboardLayout
 from bci.paradigms.language import load_language
 from bci.paradigms.speller import Target
@@ -21,7 +23,7 @@ from bci.paradigms.spelling_tasks import Calibration, Copying, FreeSpelling, Tas
 
 __all__ = ["Mode", "StimulusSettings", "TargetSettings"]
 
-Mode = Literal["calibration", "copy", "free", "measure", "timing"]
+Mode = Literal["calibration", "copy", "free", "graz", "measure", "timing"]
 
 
 #: Modes in which there is one patch instead of keys, and what stands on it.
@@ -61,7 +63,7 @@ class StimulusSettings(Settings):
     url: str = Field(description="of the engine's API")
     token: str | None = None
     targets: tuple[TargetSettings, ...] = Field(
-        (), description="none where there is no speller: modes measure and timing"
+        (), description="none where there is no speller: modes graz, measure and timing"
     )
     pages: dict[str, tuple[tuple[str, str, str], ...]] = Field(
         {}, description="keyboard: page: action, value and caption of each target's key"
@@ -81,6 +83,7 @@ class StimulusSettings(Settings):
     idle_after: int | None = Field(
         3, ge=1, description="free spelling falls asleep after so many trials without decision"
     )
+    graz: GrazSettings | None = Field(None, description="timetable of mode graz")
     seconds: float = Field(120.0, ge=1, le=600, description="of mode timing")
     times: TimesSettings = TimesSettings()
     window: tuple[int, int] | None = Field(
@@ -96,6 +99,10 @@ class StimulusSettings(Settings):
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         if self.mode in _PATCH:
+            return self
+        if self.mode == "graz":
+            if self.graz is None:
+                raise ValueError("mode graz shows a timetable: say its settings under 'graz'")
             return self
         if len(self.targets) < 2:
             raise ValueError(f"a speller needs 2 targets or more, found {len(self.targets)}")
@@ -149,7 +156,7 @@ class StimulusSettings(Settings):
             }
         )
 
-    def run(self) -> SpellingRun | FlashRun:
+    def run(self) -> SpellingRun | FlashRun | GrazRun:
         """Build the run, as it is before its start.
 
         Raises
@@ -159,11 +166,18 @@ class StimulusSettings(Settings):
         """
         if self.mode in _PATCH:
             return FlashRun(self.seconds, self.seed, _PATCH[self.mode])
+        if self.graz is not None and self.mode == "graz":
+            return GrazRun(GrazTimetable(self.graz))
         keyboard = self.keyboard()
         if self.language and self.mode in ("copy", "free"):
             words = load_language(self.language, keyboard.layout.symbols)
             keyboard = replace(keyboard, words=words)
         return SpellingRun(self.task(), keyboard, self.spelling_times())
+
+    @property
+    def n_targets(self) -> int:
+        """What can be selected, or imagined."""
+        return len(self.targets) if self.graz is None else len(self.graz.asked)
 
     def cells(self) -> list[tuple[int, int]]:
         """Row and column of each key, or of the one patch."""

@@ -6,7 +6,7 @@ the commands counts as ``stop``: nothing flickers on without its application.
 
 What is said, ``{"say": …}``: ``ready`` (the measured screen, and what there is to
 object), ``state``, ``selection``, ``score``, ``frames`` (each second), ``flip`` (of a
-timing check), ``trouble``, ``refused``, ``over``.
+timing check), ``beep`` (now, where there is a loudspeaker), ``trouble``, ``refused``, ``over``.
 """
 
 from __future__ import annotations

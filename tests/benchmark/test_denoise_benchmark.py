@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 
 from bci.benchmark import main, study
+from bci.benchmark.config import PipelineSettings
 from bci.benchmark.contamination import AddedArtifacts, contaminate
 from bci.benchmark.datasets.simulated import SimulatedSetSettings
-from bci.benchmark.denoise_methods import DenoiserMethod, Task
+from bci.benchmark.denoise_decoders import decoded_right
+from bci.benchmark.denoise_methods import DenoiserMethod, NetworkMethod, Task
 from bci.benchmark.denoise_report import chosen, margins
+from bci.benchmark.denoise_windows import Windows
+from bci.denoise.bank import Bank
 from bci.errors import ConfigError
 from bci.sources.files import Recording
 from bci.types import RawMarker, StreamInfo
@@ -130,6 +136,24 @@ def test_a_denoiser_that_knows_the_test_is_refused(monkeypatch):
         DenoiserMethod(eog=Path("x")).build(task)
 
 
+def test_a_network_is_trained_on_the_training_sources_and_kept(bank, tmp_path):
+    pytest.importorskip("torch")
+    held = {"path": str(bank), "snr_db": [-7, 2], "test_share": 0.25, "validation_share": 0.25}
+    task = Task(held, "emg", {}, 0, tmp_path / "kept" / "emg", print)
+    method = NetworkMethod(
+        network={"name": "u_net", "widths": [4, 8], "taps": 3}, recipe={"n_epochs": 1}
+    )
+    made = method.build(task)
+    assert made.manifest.removes == ("emg",)
+    _, _, test = Bank.load(bank).split(0.25, 0.25, 0)
+    assert not set(made.manifest.sources["eeg"]) & set(test.clean_sources.tolist())
+    noisy = np.random.default_rng(0).standard_normal((3, 256))
+    cleaned = made.fit(noisy, noisy, SFREQ).clean(noisy)
+    assert cleaned.shape == noisy.shape
+    again = method.build(task)  # it is there, and not trained again
+    np.testing.assert_array_equal(again.clean(noisy), cleaned)
+
+
 def test_a_mistake_in_a_study_is_told_with_its_line():
     with pytest.raises(ConfigError, match=r"wrong.yaml:3: unknown key 'method'.*'methods'"):
         study.load("kind: denoise\nbank: x.npz\nmethod: {}\n", "wrong.yaml")
@@ -139,6 +163,11 @@ def test_a_mistake_in_a_study_is_told_with_its_line():
     text = DECODERS.replace("n_per_class", "n_per_clas")
     with pytest.raises(ConfigError, match=r"x.yaml:14: .*n_per_clas'.*'n_per_class'"):
         study.load(text, "x.yaml")
+
+
+def test_a_study_has_nothing_to_deploy(denoised):
+    with pytest.raises(ConfigError, match="this one is of denoising"):
+        main.deploy(denoised.config, denoised.out, "Wiener", "1", None, print)
 
 
 # --- artifacts added -----------------------------------------------------------------------------
@@ -280,6 +309,23 @@ def test_a_rejected_trial_is_a_missed_one(decoded):
     rows, _ = decoded
     gated = rows["01", "gate", "contaminated"]
     assert (gated["score"], gated["n_abstained"], gated["rrmse_t"]) == (0.0, 8, None)
+
+
+def test_noise_is_decoded_at_chance():
+    rng = np.random.default_rng(5)
+    n = 200
+    info = StreamInfo("noise", SFREQ, ("C3", "C4"), ("eeg",) * 2)
+    windows = Windows(
+        rng.standard_normal((n, 2, 64)), np.resize(["left", "right"], n), np.ones(n, bool),
+        np.zeros(n), info, 0.0, (),
+    )  # fmt: skip
+    settings = PipelineSettings(decoder={"kind": "mdm"})
+    hits = int(decoded_right(windows, settings, ("left", "right"), 0, 5).sum())
+    assert binomtest(hits, n).pvalue > 0.001
+    empty = replace(windows, there=np.zeros(n, bool))
+    assert not decoded_right(empty, settings, ("left", "right"), 0, 5).any()
+    few = replace(windows, there=np.arange(n) < 3)
+    assert not decoded_right(few, settings, ("left", "right"), 0, 5).any()
 
 
 def test_the_first_subject_is_chosen_on_and_not_told(decoded):

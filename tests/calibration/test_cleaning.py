@@ -197,7 +197,7 @@ def test_a_model_notices_another_calibration(path, tmp_path) -> None:
 def test_training_says_what_calibrates_itself() -> None:
     assert list(self_calibrating(session())) == []
     (note,) = self_calibrating(session({**ASR, "calibration_s": 20.0}))
-    assert "stage 2 (asr) has no calibration file: it learns from the first 20 s" in note
+    assert "processing stage 2 (asr) has no calibration file: it learns from the first 20 s" in note
 
 
 @pytest.mark.parametrize("recording", [OPENBCI, PHYSIONET], ids=["openbci", "physionet"])

@@ -150,6 +150,14 @@ def test_a_stage_that_changes_the_stream_cannot_be_bypassed(info, recording) -> 
     assert chain(Chunk(0, recording[:40])).data.shape == (10, 2)
 
 
+def test_a_bypass_set_before_the_first_reset_holds(info, recording, run) -> None:
+    chain = Chain([s.build() for s in [Reference(), *FILTERS]])
+    chain.bypass(0)
+    assert chain.reset(info).rank is None
+    expected = one_by_one([s.build() for s in FILTERS], recording, run, info, CUTS)
+    np.testing.assert_array_equal(run(chain, recording, CUTS).data, expected)
+
+
 def test_a_bypass_set_before_the_first_reset_is_checked_there(info) -> None:
     chain = Chain([Resample(sfreq=50).build()])
     chain.bypass(0)

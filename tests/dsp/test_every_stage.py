@@ -14,8 +14,10 @@ from tiny_denoiser import tiny
 
 from bci import registry
 from bci.dsp import Stage
-from bci.dsp.artifacts.calibration import save
+from bci.dsp.artifacts.calibration import CalibratedStage, save
 from bci.dsp.chain import Chain
+from bci.dsp.filters import SosFilter
+from bci.errors import ConfigError
 from bci.types import Flag, StreamInfo
 
 EEG = ("Fp1", "Fp2", "C3", "Cz", "C4", "P3", "P4", "O1", "Oz", "O2")
@@ -74,16 +76,20 @@ CASES: dict[str, list[dict[str, Any]]] = {
         {"calibration_s": 2.0, "fit": "all", "reference": "frontal", "channels": ["Fp1", "Fp2"]},
     ],
     "adaptive_filter": [
-        {"taps": 2},
+        {"taps": 2, "block_s": 0.1},
         {"algorithm": "lms", "block_s": 0.033, "reference": "frontal", "lowpass_hz": 8.0},
     ],
     "potato": [
-        {"calibration_s": 3.5, "window_s": 0.4, "channels": ["P4", "O1", "Oz", "O2"]},
         {
-            "calibration_s": 3.5,
+            "calibration_s": 4.5,
+            "window_s": 0.4,
+            "lookahead_s": None,
+            "channels": ["P4", "O1", "Oz", "O2"],
+        },
+        {
+            "calibration_s": 5.0,
             "window_s": 0.5,
             "hop_s": 0.13,
-            "lookahead_s": 0.0,
             "channels": ["C4", "P4", "O1"],
             "bands": [[2, 30]],
         },
@@ -203,6 +209,36 @@ def test_delay_is_stated(kind, case, info) -> None:
     stage = build(kind, case)
     stage.reset(info, 0)
     assert 0 <= stage.delay_s < 1
+
+
+@pytest.mark.parametrize(("kind", "case"), ALL)
+def test_a_bypass_loses_and_doubles_no_sample(kind, case, info, recording, run) -> None:
+    """By-passed, samples come as they went in, as late as ever; then the stage starts anew."""
+    chain = Chain([build(kind, case)])
+    chain.reset(info)
+    if chain.why_needed(0) is not None:
+        with pytest.raises(ConfigError, match="cannot be by-passed"):
+            chain.bypass(0)
+        return
+    stage = chain.stages[0]
+    late = 0 if isinstance(stage, SosFilter) else round(stage.delay_s * info.sfreq)
+    out, back = 1000, 1400
+    before = run(chain, recording[:out], [77, 78])
+    chain.bypass(0)
+    meanwhile = run(chain, recording[out:back], [3, 3, 100], out)
+    chain.bypass(0, active=False)
+    after = run(chain, recording[back:], [5, 250], back)
+
+    other = build(kind, case)
+    other.reset(info)
+    assert_same(kind, run(other, recording[:out]), before)
+    np.testing.assert_array_equal(meanwhile.data, recording[out - late : back - late])
+    learnt = stage.arrays if isinstance(stage, CalibratedStage) else None
+    other.reset(info, back - late)
+    if isinstance(other, CalibratedStage):
+        other.resume(learnt)
+    anew = run(other, recording[back - late :], (), back - late)
+    np.testing.assert_allclose(after.data, anew.data[late:], rtol=0, atol=1e-9)
 
 
 @settings(max_examples=15, deadline=None, derandomize=True)

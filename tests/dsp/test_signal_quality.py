@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bci.dsp.bad_channels import BadChannels, Judge
-from bci.dsp.signal_quality import assess
+from bci.dsp.signal_quality import MAX_IMPEDANCE, assess
 
 SFREQ, NAMES = 250.0, [f"E{i}" for i in range(8)]
 
@@ -66,3 +66,13 @@ def test_the_stage_and_the_words_agree(eeg):
 def test_too_short_a_stretch_is_an_error(eeg):
     with pytest.raises(ValueError, match="too few"):
         assess(eeg[:200], SFREQ, NAMES)
+
+
+def test_an_impedance_that_is_measured_and_too_high_is_a_reason(eeg):
+    measured = {NAMES[0]: 5e3, NAMES[1]: 1.01 * MAX_IMPEDANCE, NAMES[2]: 0.0}
+    good, bad, silent, *others = assess(eeg, SFREQ, NAMES, impedance_ohm=measured)
+    assert good.ok
+    assert bad.reasons == ("impedance",)
+    assert (good.impedance_ohm, bad.impedance_ohm) == (5e3, 1.01 * MAX_IMPEDANCE)
+    assert silent.ok  # a board that does not measure now says 0
+    assert all(np.isnan(q.impedance_ohm) for q in (silent, *others))

@@ -7,9 +7,11 @@ from typing import ClassVar, Literal
 import httpx
 import numpy as np
 import pytest
+import yaml
 
 from bci import config, registry
 from bci.budget import JUDGED_S, N_OVER
+from bci.calibration.training import train
 from bci.config import StageSettings
 from bci.eventlog import read as read_events
 from bci.replay import decisions
@@ -64,12 +66,12 @@ def registered(monkeypatch):
 
 @pytest.fixture
 def slow(settings, tmp_path):
-    """A session of seven seconds, as fast as it goes, with the slow stage in it."""
+    """A session of six seconds, as fast as it goes, with the slow stage in it."""
 
     def make(**stage):
         return settings(
             "any",
-            source={"kind": "simulated", "speed": None, "minutes": 0.12, "seed": 2},
+            source={"kind": "simulated", "speed": None, "minutes": 0.1, "seed": 2},
             markers={"kind": "source"},
             processing=[
                 {"kind": "slow", **stage},
@@ -126,7 +128,7 @@ def test_without_a_budget_it_stays_and_a_person_may_bypass_it(
     session, slow, client, decided, until
 ):
     made = slow(burns=0.05)
-    made["source"]["speed"] = 5.0
+    made["source"] |= {"speed": 5.0, "minutes": None}
     live = session(made)
     api = client(live)
 
@@ -141,7 +143,8 @@ def test_without_a_budget_it_stays_and_a_person_may_bypass_it(
     until(lambda: live.pipeline.position > at + 200, 20)
     api.post("/v1/bypass", {"stage": 0, "active": False})
     until(lambda: row()["active"], 20)
-    assert live.wait(60)
+    at = live.pipeline.position
+    until(lambda: live.pipeline.position > at + 200, 20)
     live.stop()
     assert live.error is None
     events = [e for e in read_events(live.record.paths.events) if isinstance(e, Bypass)]
@@ -152,6 +155,40 @@ def test_without_a_budget_it_stays_and_a_person_may_bypass_it(
             assert d["quality"]["repaired"] == []
         elif d["last"] < out or d["first"] >= back:
             assert d["quality"]["repaired"] == ["slow"]
+
+
+def test_a_session_goes_without_what_its_model_was_trained_without(
+    session, settings, simulated, saved, decided, same, tmp_path
+):
+    """Half the signal tells as much: the stage is no gain, and the live session leaves it out."""
+    made = settings(
+        "any",
+        source={"kind": "simulated", "paradigm": "imagery", "speed": None, "minutes": 0.1},
+        markers={"kind": "source"},
+        events={"left": "cue/left", "right": "cue/right"},
+        processing=[
+            {"kind": "slow", "burns": 0.0},
+            {"kind": "bandpass", "low_hz": 8, "high_hz": 30},
+        ],
+        window={"kind": "sliding", "hop_s": 0.1, "markers": ["imagery_on"], "offset_s": 0.5},
+        decoder={"kind": "mdm"},
+    )
+    path, said = saved(simulated("imagery", 45, seed=5), tmp_path / "calibration.npz"), []
+    train(config.loads(yaml.safe_dump(made)), [path], tmp_path / "model", report=said.append)
+    assert any("stage 'slow': with it" in line and "by-passed" in line for line in said)
+    live = session({**made, "decoder": {"kind": "model", "path": str(tmp_path / "model")}})
+    assert live.wait(60)
+    slow_row, filter_row = live.status()["processing"]["stages"]
+    live.stop()
+    assert live.error is None
+    assert (slow_row["active"], filter_row["active"]) == (False, True)
+    assert slow_row["why_bypassed"].startswith("calibration showed no gain (with it ")
+    found, paths = decided(live.record.paths), live.record.paths
+    assert len(found) > 40
+    assert not any(d["quality"]["repaired"] for d in found)
+    again = decisions(paths.xdf, load_recording(paths.xdf), config.load(paths.config), 77)
+    same([d.to_json() for d in again], found, 1e-9)
+    assert "What mends the signal" in render_report(read_session(paths.xdf))
 
 
 def test_what_cannot_be_bypassed_is_said(session, slow, caplog):

@@ -71,7 +71,7 @@ def test_it_calibrates_trains_and_gives_feedback(run, decided):
     paths, status = run
     assert status["paradigm"] == {
         "run": None, "calibration_runs": [2, 2], "feedback_runs": [1, 1], "training": False,
-        "error": None,
+        "ready": True, "error": None,
     }  # fmt: skip
     assert verify(paths.xdf).ok
     log = read_events(paths.events)

@@ -16,6 +16,7 @@ from bci import config
 from bci.types import Decision, Quality, StreamInfo
 from gui.engine import EngineProcess
 from gui.link import EngineLink
+from gui.window import MainWindow
 
 SESSION = """
 source: {kind: simulated, paradigm: ssvep12, seed: 1, stim_s: 1.0}
@@ -45,6 +46,7 @@ def engine(session_config, qapp, tmp_path_factory):
         os.chdir(before)
     yield process
     process.stop()
+    process.wait()
 
 
 @pytest.fixture
@@ -63,6 +65,25 @@ def link(engine, qtbot):
 def settings(tmp_path):
     """What the application remembers, in a file that goes with the test."""
     return QSettings(str(tmp_path / "settings.ini"), QSettings.Format.IniFormat)
+
+
+@pytest.fixture
+def open_window(qtbot):
+    """Open main windows; each closes with the test, once an engine of its own has ended."""
+    opened = []
+
+    def open_it(settings):
+        window = MainWindow(settings)
+        opened.append(window)
+        window.resize(1366, 768)
+        window.show()
+        return window
+
+    yield open_it
+    for window in opened:
+        window.close()
+        qtbot.waitUntil(lambda closing=window: not closing.isVisible(), timeout=60_000)
+        window.deleteLater()
 
 
 class FedLink(EngineLink):

@@ -72,6 +72,7 @@ def test_it_loses_no_recorded_sample_and_no_decision(session_config, tmp_path, m
         client.end()
         link.close()
         engine.stop()
+        engine.wait()
     assert n_lost == 0
     assert seqs == list(range(seqs[0], seqs[0] + len(seqs)))
     assert 0 <= samples_lost <= 5 * 250  # for display: the oldest are let go, and counted

@@ -207,6 +207,27 @@ def test_blocks_are_counted_and_the_decoders_compared_after_each(page, link):
     assert "about 1.0 more minutes" in page.blocks.forecast.text()
 
 
+def test_the_decoder_in_use_has_its_accuracy_from_the_first_block_on(page, link):
+    to_blocks(page, link)
+    page.go.click()
+    link.status = {**link.status, "ladder": {"state": "collecting", "last": None}}
+    page.refresh(link)
+    score = {
+        "say": "score", "n_trials": 12, "n_unanswered": 0, "seconds": 24.0, "n_right": 9,
+        "accuracy": 0.75, "accuracy_low": 0.47, "accuracy_high": 0.91, "itr": 60.0,
+    }  # fmt: skip
+    page.process.said.emit(score)
+    row = [page.blocks.scores.item(0, j).text() for j in range(6)]
+    assert row == [
+        "fbcca", "9 of 12", "0.75 [0.47, 0.91]", "2.00", "60", "in use; the others from block 3 on",
+    ]  # fmt: skip
+    assert "two blocks to train on" in page.blocks.forecast.text()
+    link.status = {**link.status, "ladder": {"state": "collecting", "last": LOOK}}
+    page.refresh(link)
+    page.process.said.emit(score)  # what is compared counts from now on
+    assert page.blocks.scores.item(1, 0).text() == "trca"
+
+
 def test_the_choice_is_explained_in_a_line_and_the_speller_follows(page, link, qtbot):
     to_blocks(page, link)
     page.go.click()
@@ -319,3 +340,79 @@ def test_what_the_flicker_refuses_is_said(page, link):
     page.process.said.emit({"say": "refused", "why": ["9 of 120 frames were dropped"]})
     assert page.error.text() == "not started: 9 of 120 frames were dropped"
     assert page.go.isEnabled()
+
+
+def to_plan(page, link):
+    page.refresh(link)
+    page.further.click()
+    page.consent.agreed.click()
+    page.further.click()
+    page.process.said.emit(READY)
+    page.process.stop()
+
+
+def test_another_plan_is_chosen_and_the_calibration_goes_on_with_it(page, link, qtbot, session):
+    to_plan(page, link)
+    plan = page.plan
+    assert "(in use)" in plan.table.item(0, 0).text()
+    assert not plan.take.isEnabled()  # nothing but the session's own is marked
+    plan.table.selectRow(1)
+    best = plan.plans[1]
+    assert best.faults <= plan.plans[0].faults
+    with qtbot.waitSignal(page.session_requested) as asked:
+        plan.take.click()
+    (other,) = asked.args
+    page.set_session("", "", None)  # the window ends one session
+    page.set_session("http://127.0.0.1:2", "a-token-of-16-signs", other)  # and starts the other
+    assert "<b>Screen" in page.path.text()
+    assert page.process.running  # the screen is measured with the new targets
+    hz = sorted(t.frequency_hz for t in page.process.settings.targets)
+    assert hz == [f.frequency_hz for f in best.flickers]
+    labels = set(page.settings("calibration").keyboard().layout.labels)
+    assert labels == set(other.decoder.frequencies_hz)
+    page.process.said.emit(READY)
+    page.process.stop()
+    assert "(in use)" in plan.table.item(0, 0).text()
+    page.further.click()  # neither signal nor consent is asked for again
+    assert "<b>Blocks" in page.path.text()
+    agreed = ("/v1/markers", {"value": "note/photosensitivity: told, no history known, agreed"})
+    assert link.posted.count(agreed) == 2  # in the recording of either session
+    page.set_session("", "", None)
+    page.set_session("http://127.0.0.1:3", "a-token-of-16-signs", session)
+    assert "<b>Signal" in page.path.text()
+    assert not page.consent.agreed.isChecked()
+
+
+def test_a_plan_is_asked_for_by_hand_or_refused_with_the_reason(page, link):
+    to_plan(page, link)
+    plan = page.plan
+    plan.method.setCurrentIndex(1)
+    plan.look.click()
+    assert "frame-locked frequencies" in plan.error.text()
+    plan.method.setCurrentIndex(0)
+    plan.low.setValue(8.0)
+    plan.high.setValue(13.5)
+    plan.look.click()
+    assert plan.error.text() == ""
+    assert [f.frequency_hz for f in plan.chosen.flickers] == [8.0 + 0.5 * k for k in range(12)]
+    assert plan.take.isEnabled()
+
+
+def test_a_screen_that_cannot_show_the_session_has_plans_that_it_can(page, link):
+    to_plan(page, link)
+    page.again.click()
+    page.process.said.emit({**READY, "refresh_hz": 26.0})
+    assert not page.further.isEnabled()
+    assert "(in use)" not in page.plan.table.item(0, 0).text()
+    page.plan.table.selectRow(0)
+    assert max(f.frequency_hz for f in page.plan.chosen.flickers) < 13.0
+    assert page.plan.take.isEnabled()
+
+
+def test_the_screen_is_measured_again_where_another_one_is_chosen(page, link):
+    to_plan(page, link)
+    display = page.choices.display
+    display.setCurrentIndex(display.count() - 1)
+    assert page.process.running
+    assert page.process.settings.window is not None
+    assert not page.further.isEnabled()

@@ -8,22 +8,16 @@ import time
 
 import psutil
 import pytest
-from PySide6.QtCore import QSettings
 
 from bci.recording.verify import verify
 from bci.report import write_report
 from bci.report.record import read_session
 from gui.demo import Demo, demo_config
-from gui.window import MainWindow
 
 
 @pytest.fixture
-def window(qtbot, tmp_path):
-    made = MainWindow(QSettings(str(tmp_path / "test.ini"), QSettings.Format.IniFormat))
-    qtbot.addWidget(made)
-    made.show()
-    yield made
-    made.close()
+def window(settings, open_window):
+    return open_window(settings)
 
 
 def run(qtbot, window, root, phrase, **others):

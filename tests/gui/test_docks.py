@@ -11,6 +11,7 @@ from gui.docks.spectrogram import SpectrogramDock
 from gui.docks.spectrum import SpectrumDock
 from gui.docks.topomap import TopomapDock
 from gui.link import Answer
+from gui.status import describe
 from gui.theme import DARK, LIGHT
 
 
@@ -146,6 +147,21 @@ def test_quality_names_reasons_and_tells_who_is_bad(fed, show, qtbot):
     assert len(told) == 1
 
 
+def test_quality_shows_impedances_where_they_are_measured(fed, show, qtbot):
+    link = fed(names=("O1", "Oz", "O1 impedance"))
+    object.__setattr__(link.samples.info, "ch_types", ("eeg", "eeg", "misc"))
+    dock = show(QualityDock, link)
+    data = eeg(n=3)
+    data[:, 2] = 55_000.0
+    link.feed(data)
+    qtbot.waitUntil(lambda: dock.refresh() or bool(dock.found), timeout=10_000)
+    assert [q.name for q in dock.found] == ["O1", "Oz"]
+    assert dock.table.item(0, 2).text() == "impedance"
+    assert "40 kΩ" in dock.table.item(0, 2).toolTip()
+    assert [dock.table.item(row, 5).text() for row in range(2)] == ["55", ""]
+    assert not dock.table.isColumnHidden(5)
+
+
 def test_the_decoder_view_says_what_why_and_how_sure(fed, show):
     link = fed()
     link.status = status(decision={"kind": "dynamic", "target_error": 0.1})
@@ -243,6 +259,15 @@ def test_stages_are_shown_with_state_and_cost_and_can_be_bypassed(fed, show, mon
     assert dock.problem.text() == "there is no stage 9"
     dock.use(DARK)
     dock.refresh()
+
+
+def test_the_foot_of_the_window_names_what_is_bypassed(fed):
+    link = fed()
+    source = {"name": "cap", "state": "live"}
+    link.status = status(source=source, paused=False, processing={"stages": STAGES})
+    assert "▲ by-passed: denoiser" in describe(link)
+    link.status = status(source=source, paused=False)  # of an engine from before
+    assert "by-passed" not in describe(link)
 
 
 def test_the_decoder_view_tells_what_was_repaired(fed, show):

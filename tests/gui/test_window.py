@@ -16,18 +16,13 @@ from gui.left_behind import find
 from gui.link import EngineLink
 from gui.status import trouble
 from gui.theme import DARK, LIGHT
-from gui.window import LIVE, MainWindow
+from gui.window import LIVE
 
 
 @pytest.fixture
-def window(settings, qtbot, tmp_path, monkeypatch):
+def window(settings, open_window, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    made = MainWindow(settings)
-    qtbot.addWidget(made)
-    made.resize(1366, 768)
-    made.show()
-    yield made
-    made.close()
+    return open_window(settings)
 
 
 @pytest.fixture
@@ -68,7 +63,7 @@ def test_notes_and_pauses_reach_the_engine(watching, qtbot):
     qtbot.waitUntil(lambda: watching.pause.text() == "Pause", timeout=10_000)
 
 
-def test_theme_and_arrangement_are_remembered(watching, settings, qtbot):
+def test_theme_and_arrangement_are_remembered(watching, settings, open_window):
     watching.use(DARK)
     watching.docks["Log"].close()
     watching.show_page("Start")
@@ -78,11 +73,9 @@ def test_theme_and_arrangement_are_remembered(watching, settings, qtbot):
     assert watching.docks["Traces"].isVisible()
     assert watching.docks["Log"].isHidden()
     watching.close()
-    again = MainWindow(settings)
-    qtbot.addWidget(again)
+    again = open_window(settings)
     assert again.theme == DARK
     again.use(LIGHT)
-    again.close()
 
 
 def test_a_killed_engine_is_told_and_starts_again_on_a_click(
@@ -97,7 +90,7 @@ def test_a_killed_engine_is_told_and_starts_again_on_a_click(
         timeout=60_000,
     )
     qtbot.waitUntil(lambda: "● recording" in window._state.text(), timeout=10_000)
-    assert not window._banner_bar.isVisible()
+    qtbot.waitUntil(lambda: not window._banner_bar.isVisible(), timeout=10_000)
     assert (engine.folder / "session.yaml").stat().st_mode & 0o777 == 0o600
     session, generation = link.status["session"], link.samples.generation
 
@@ -123,7 +116,15 @@ def test_a_killed_engine_is_told_and_starts_again_on_a_click(
     assert link.decisions.since(-1)[0]["seq"] == 0
 
     window.stop.trigger()
-    assert (window.page, window.link, window.docks) == ("Report", None, {})
+    assert (window.link, window.docks) == (None, {})
+    assert engine.running  # it closes the recording, and the window says so
+    assert "recording is being closed" in window.banner_text.text()
+    assert not window.start_page.go.isEnabled()
+    with qtbot.waitSignal(engine.ended, timeout=30_000):
+        assert window._banner_bar.isVisible()
+    qtbot.waitUntil(lambda: window.page == "Report", timeout=10_000)
+    assert not window._banner_bar.isVisible()
+    assert window.start_page.go.isEnabled()
     assert (engine.running, engine.exit_code, engine.error) == (False, 0, "")
     assert any("stopped after" in line for line in engine.lines)
     xdfs = sorted((tmp_path / "kept").rglob("*.xdf"))
@@ -133,7 +134,7 @@ def test_a_killed_engine_is_told_and_starts_again_on_a_click(
 
 @pytest.mark.slow  # one more engine
 def test_an_engine_outlives_its_application_and_is_found_again(
-    window, settings, session_config, tmp_path, qtbot
+    open_window, settings, session_config, tmp_path, qtbot
 ):
     orphan = EngineProcess(session_config, tmp_path / "private")  # as of a window that has died
     settings.setValue("running", str(orphan.folder))
@@ -142,9 +143,7 @@ def test_an_engine_outlives_its_application_and_is_found_again(
     link.start()
     qtbot.waitUntil(lambda: link.state == "live", timeout=60_000)
     link.close()
-    again = MainWindow(settings)
-    qtbot.addWidget(again)
-    again.show()
+    again = open_window(settings)
     page = again.start_page
     assert page.left_behind.isVisible()
     assert not page.go.isEnabled()
@@ -157,7 +156,6 @@ def test_an_engine_outlives_its_application_and_is_found_again(
     assert not orphan.folder.exists()
     assert not page.left_behind.isVisible()
     assert settings.value("running") is None
-    again.close()
 
 
 def test_a_folder_without_its_engine_is_cleared_away(tmp_path, session_config):
@@ -217,6 +215,7 @@ def test_pages_know_their_engine_and_may_start_it_anew(window, session_config, q
             update={"markers": session_config.markers.model_copy(update={"offset_s": 0.03})}
         )
     )
+    qtbot.waitUntil(lambda: window.engine is not None, timeout=30_000)
     assert window.engine.config.markers.offset_s == 0.03
     assert window.page == "Speller"
     assert not any(dock.isVisible() for dock in window.docks.values())  # as it was left

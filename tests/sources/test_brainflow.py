@@ -57,6 +57,29 @@ def test_synthetic_board() -> None:
     assert source.read(0.0) == []
 
 
+def test_impedances_follow_the_channels_where_they_are_asked_for() -> None:
+    source = BrainFlowSettings(board="synthetic", impedance=True).build()
+    info = source.open()
+    try:
+        readings = collect(source, 50)
+    finally:
+        source.close()
+    # the synthetic board measures two electrodes
+    assert info.impedances == {"Fz": 16, "C3": 17}
+    assert info.ch_names[16:] == ("Fz impedance", "C3 impedance")
+    assert info.ch_types == ("eeg",) * 16 + ("misc",) * 2
+    data = np.concatenate([r.data for r in readings if isinstance(r, Samples)])
+    assert data.shape[1] == 18
+    assert np.all((data[:, 16:] > 500) & (data[:, 16:] < 2000))  # around 1 kΩ, as it pretends
+
+
+def test_a_board_that_measures_no_impedance_says_so() -> None:
+    playback = BrainFlowSettings(board="cyton", serial_port="none", impedance=True).build()
+    playback._rows = {"eeg_channels": [1, 2], "sampling_rate": 250}
+    with pytest.raises(SourceError, match="measures no impedance"):
+        playback._describe(0)
+
+
 def test_playback_board_gives_the_file_back(tmp_path: Path) -> None:
     from brainflow.data_filter import DataFilter
 

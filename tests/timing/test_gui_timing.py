@@ -49,11 +49,12 @@ class Painted(QObject):
 def window(qtbot, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     made = MainWindow(QSettings(str(tmp_path / "s.ini"), QSettings.Format.IniFormat))
-    qtbot.addWidget(made)
     made.resize(1366, 768)
     made.show()
     yield made
     made.close()
+    qtbot.waitUntil(lambda: not made.isVisible(), timeout=60_000)  # its engine ends first
+    made.deleteLater()
 
 
 @pytest.mark.timeout(240)

@@ -1,4 +1,4 @@
-"""What it costs to time the stages of a session: pushes with and without the watch, in turn.
+"""What it costs to time the stages of a session: with and without the watch, in turn.
 
 Eight channels at 250 Hz in chunks of 10 samples, five stages, a decision of FBCCA each 0.1 s.
 
@@ -17,7 +17,9 @@ from bci.pipeline import Pipeline
 from bci.stage_watch import StageWatch
 from bci.types import Chunk, StreamInfo
 
-CHUNK, SFREQ, N_PUSHES, ROUNDS = 10, 250.0, 250, 40
+CHUNK, SFREQ, ROUNDS = 10, 250.0, 1000
+#: Pushes that are timed as one: two hops.
+N_PUSHES = 5
 CONFIG = loads("""
 source: {kind: lsl}
 channels: {montage: null}
@@ -57,13 +59,16 @@ class Engine:
 def test_watching_costs_less_than_two_percent():
     rng = np.random.default_rng(0)
     data = 10.0 * rng.standard_normal((N_PUSHES, CHUNK, 8))
-    engines = [Engine(False), Engine(True)]
+    engines = {"plain": Engine(False), "again": Engine(False), "watched": Engine(True)}
     with threadpool_limits(1):
         for k in range(ROUNDS):
-            for engine in engines[:: 1 if k % 2 else -1]:
+            for engine in list(engines.values())[:: 1 if k % 2 else -1]:
                 engine.play(data)
-    plain, watched = (np.array(engine.seconds[2:]) for engine in engines)
-    ratio = float(np.median(watched / plain))
-    ms = 1e3 * float(np.min(plain)) / N_PUSHES
-    print(f"\n{ms:.3f} ms a push, watched {100 * (ratio - 1):+.2f} %")
-    assert ratio < 1.02
+    seconds = {name: np.array(engine.seconds[100:]) for name, engine in engines.items()}
+    plain = np.median(seconds["plain"])
+    more = {name: np.median(found - seconds["plain"]) / plain for name, found in seconds.items()}
+    print(
+        f"\n{1e3 * plain / N_PUSHES:.3f} ms a push, watched {100 * more['watched']:+.2f} %, "
+        f"an equal one {100 * more['again']:+.2f} %"
+    )
+    assert more["watched"] < 0.02 + abs(more["again"])

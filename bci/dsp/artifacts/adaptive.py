@@ -30,7 +30,8 @@ class AdaptiveFilter(EyeReferenceSettings):
     a long memory, with blinks in it, loses least.
 
     While a reference channel is flat, railed or beyond 1.5 mV nothing is subtracted or learnt,
-    under a note "no-reference". The rank of the EEG is not lowered.
+    under a note "no-reference". The rank of the EEG is not lowered. After a break in the
+    stream the weights begin at zero.
     """
 
     kind: Literal["adaptive_filter"] = "adaptive_filter"

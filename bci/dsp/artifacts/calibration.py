@@ -126,7 +126,9 @@ class CalibratedStage(ABC):
         self._filled = 0
         if settings.calibration is not None:
             self._block = None
-            arrays, self.digest = load(settings.calibration, kind, info)
+            header, arrays = read(settings.calibration)
+            _check(header, settings.calibration, kind, info)
+            self.digest = header["digest"]
             self.adopt(arrays)
             return out
         n = max(1, round(settings.calibration_s * info.sfreq))
@@ -243,14 +245,8 @@ def save(
     return header["digest"]
 
 
-def load(path: Path, kind: str, info: StreamInfo) -> tuple[dict[str, FloatArray], str]:
+def load(path: Path, kind: str, info: StreamInfo) -> dict[str, FloatArray]:
     """Read what a stage of `kind` has learnt, for the stream `info` that enters it.
-
-    Returns
-    -------
-    arrays : dict of str to array
-    digest : str
-        As `save` returned it.
 
     Raises
     ------
@@ -258,6 +254,11 @@ def load(path: Path, kind: str, info: StreamInfo) -> tuple[dict[str, FloatArray]
         The file is missing, damaged, another stage's, or of another stream.
     """
     header, arrays = read(path)
+    _check(header, path, kind, info)
+    return arrays
+
+
+def _check(header: Mapping[str, str], path: Path, kind: str, info: StreamInfo) -> None:
     if header["kind"] != kind:
         raise ConfigError(
             f"{kind}: {path} is the calibration of a stage '{header['kind']}'; name one of '{kind}'"
@@ -273,7 +274,6 @@ def load(path: Path, kind: str, info: StreamInfo) -> tuple[dict[str, FloatArray]
             f"{kind}: {path} was calibrated at {float(header['sfreq']):g} Hz, and samples enter "
             f"the stage at {info.sfreq:g} Hz; calibrate it at this rate"
         )
-    return arrays, header["digest"]
 
 
 def read(path: Path) -> tuple[dict[str, str], dict[str, FloatArray]]:

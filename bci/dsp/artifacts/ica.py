@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,8 @@ class ICA(CalibratedSettings):
     'bci train --kind cleaning' does it. Belongs behind a high-pass and an average reference.
     The rank is lowered by the number of components taken out.
     """
+
+    mends: ClassVar[bool] = True
 
     kind: Literal["ica"] = "ica"
     remove: tuple[Label, ...] = Field(

@@ -13,6 +13,7 @@ from scipy.stats import chi2
 
 from bci.dsp.artifacts.alive import check_alive, check_usable
 from bci.dsp.artifacts.calibration import Arrays, CalibratedSettings, CalibratedStage
+from bci.dsp.artifacts.clean_stretches import clean_windows
 from bci.dsp.artifacts.eye_reference import runs
 from bci.dsp.artifacts.riemannian_potato import Potato, fit
 from bci.dsp.block_least_squares import stretches
@@ -31,11 +32,11 @@ MAX_CHANNELS = 32
 class PotatoField(CalibratedSettings):
     """Windows whose covariance lies too far from those of clean signal are rejected.
 
-    Samples are not changed. A window is judged when it is complete; all its samples can be
-    flagged only if they are still held: `lookahead_s` says for how long, and null means as
-    long as that takes, the window's length. With 0 there is no delay, and the verdict falls
-    on the newest `hop_s` only: enough where the decoder's own window is no shorter than
-    `window_s`, since it then has the samples judged in it.
+    Samples are not changed. A window is judged when it is complete, and the verdict falls on
+    its newest `hop_s`, without delay: a decoder's window is rejected where one that was judged
+    ends in it. All samples of a rejected window can be flagged only if they are still held.
+    `lookahead_s` says for how long, null: as long as that takes. What is delayed by so much
+    needs a `window.offset_s` larger by as much wherever markers open the windows.
 
     For a few channels, up to some 16 in a window of 1 s (32 are taken at most): name them
     where there are more.
@@ -52,7 +53,7 @@ class PotatoField(CalibratedSettings):
     window_s: float = Field(1.0, gt=0, le=10, description="length of a window, seconds")
     hop_s: float = Field(0.1, gt=0, le=10, description="step between windows, seconds")
     lookahead_s: float | None = Field(
-        None, ge=0, le=10, description="delay of the samples, seconds; null: a whole window"
+        0.0, ge=0, le=10, description="delay of the samples, seconds; null: a whole window"
     )
     z: float = Field(3.0, gt=0, description="rejects from this z of the log distance on")
     adapt_s: float | None = Field(
@@ -200,13 +201,17 @@ class PotatoRejector(CalibratedStage):
         check_alive("potato", eeg, self._judged.ch_names, sfreq)
         windows = Covariances(asked, self._judged, 0)
         filtered = windows.filtered(Chunk(0, eeg))
-        settled = round(sfreq / min(low for low, _ in asked.bands))
+        usable = usable.copy()
+        usable[: round(sfreq / min(low for low, _ in asked.bands))] = False  # filters settle
+        # the potato alone would take blinks for clean where every other window holds one
+        for x in filtered:
+            usable &= clean_windows(x, usable, sfreq, asked.window_s, "potato").mask(len(x))
         every = max(1, windows.n_hops // 2)
         found = []
         for stop in range(windows.n_hop, len(block) + 1, windows.n_hop):
             covariances = windows.take(filtered[:, stop - windows.n_hop : stop], ends=True)
             start = stop - windows.n_hop * windows.n_hops
-            if covariances is None or stop // windows.n_hop % every or start < settled:
+            if covariances is None or stop // windows.n_hop % every:
                 continue
             if usable[start:stop].all():
                 found.append(covariances)

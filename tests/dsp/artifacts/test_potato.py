@@ -17,7 +17,7 @@ from bci.dsp.artifacts.riemannian_potato import Potato, fit, karcher_mean
 from bci.dsp.chain import Chain
 from bci.dsp.line_noise import LineNoise
 from bci.dsp.reference import Reference
-from bci.errors import ConfigError
+from bci.errors import CalibrationFailed, ConfigError
 from bci.types import Flag, StreamInfo
 
 SFREQ = 200.0
@@ -68,7 +68,7 @@ def covariances(data, band, shrinkage=0.01):
 
 
 def rejected(stage, data, run):
-    """Verdict of each window: what `lookahead_s` 0 flags at its last sample."""
+    """Verdict of each window: what is flagged at its last sample."""
     out = run(stage, data, range(0, len(data), 37))
     flagged = out.flagged.get(("potato", None, True), np.zeros(len(data), bool))
     return flagged[np.arange(WINDOW, len(data) + 1, HOP) - 1]
@@ -138,7 +138,7 @@ def test_following_clean_signal_does_not_drift_away(wishart) -> None:
 @pytest.mark.parametrize("bands", [((1.0, 20.0),), ((1.0, 20.0), (25.0, 45.0))])
 def test_static_verdicts_are_pyriemanns(bands, eeg, run) -> None:
     detection = pytest.importorskip("pyriemann.artifact_detection")
-    stage = built(bands=bands, adapt_s=None, lookahead_s=0.0)
+    stage = built(bands=bands, adapt_s=None)
     verdicts = rejected(stage, eeg, run)
     found = [covariances(eeg, band) for band in bands]
     stops = found[0][1]
@@ -160,8 +160,8 @@ def test_static_verdicts_are_pyriemanns(bands, eeg, run) -> None:
 
 def test_every_sample_of_a_rejected_window_is_flagged(eeg, run) -> None:
     """With the look-ahead of a whole window, samples and their flags come out together."""
-    verdicts = rejected(built(lookahead_s=0.0), eeg, run)
-    stage = built()
+    verdicts = rejected(built(), eeg, run)
+    stage = built(lookahead_s=None)
     assert stage.delay_s == pytest.approx((WINDOW - 1) / SFREQ)
     out = run(stage, eeg, range(0, len(eeg), 53))
     np.testing.assert_array_equal(out.data[WINDOW - 1 :], eeg[: 1 - WINDOW])
@@ -177,7 +177,7 @@ def test_every_sample_of_a_rejected_window_is_flagged(eeg, run) -> None:
 
 
 def test_without_look_ahead_the_verdict_falls_on_the_newest_hop(eeg, run) -> None:
-    stage = built(lookahead_s=0.0)
+    stage = built()
     assert stage.delay_s == 0.0
     out = run(stage, eeg)
     np.testing.assert_array_equal(out.data, eeg)
@@ -185,6 +185,9 @@ def test_without_look_ahead_the_verdict_falls_on_the_newest_hop(eeg, run) -> Non
     stops = np.arange(WINDOW, len(eeg) + 1, HOP)
     for stop, verdict in zip(stops, flagged[stops - 1], strict=True):
         assert np.all(flagged[stop - 1 : stop - 1 + HOP] == verdict)
+    # wherever a decoder's window of that length ends: with a blink in it, it is rejected
+    for stop in range(12480, 12600):
+        assert flagged[stop - WINDOW : stop].any()
 
 
 def test_it_follows_clean_signal(run) -> None:
@@ -194,8 +197,8 @@ def test_it_follows_clean_signal(run) -> None:
     gain = np.exp(np.linspace(0, 1.0, n))[:, None] ** np.array([1, -0.5, 0.3, 0.8])
     data = 10 * gain * (rng.standard_normal((n, 4)) @ rng.standard_normal((4, 4)))
     stops = np.arange(WINDOW, n + 1, HOP) > 24000
-    static = rejected(built(lookahead_s=0.0, adapt_s=None), data, run)[stops].mean()
-    moving = rejected(built(lookahead_s=0.0, adapt_s=20.0), data, run)[stops].mean()
+    static = rejected(built(adapt_s=None), data, run)[stops].mean()
+    moving = rejected(built(adapt_s=20.0), data, run)[stops].mean()
     assert static > 0.5
     assert moving < 0.1
 
@@ -204,7 +207,7 @@ def test_flat_railed_and_loose_channels_are_rejected(eeg, run) -> None:
     for value in (0.0, 187500.0):
         data = np.array(eeg)
         data[9000:11000, 2] = value
-        flagged = run(built(lookahead_s=0.0), data).flagged["potato", None, True]
+        flagged = run(built(), data).flagged["potato", None, True]
         assert flagged[9200:11000].all()
         # the step back is forgotten by the 1 Hz filter in some 6 s
         assert flagged[12200:12400].mean() < 0.5
@@ -219,14 +222,14 @@ def test_flat_railed_and_loose_channels_are_rejected(eeg, run) -> None:
         (
             lambda x: None,
             [Flag(i, i + 1, "amplitude") for i in range(0, 6000, 150)],
-            "without rejected samples are needed, and 30 s hold 0",
+            "0 windows are without a flag",
         ),
     ],
 )
 def test_nothing_to_calibrate_on(spoil, flags, says, eeg, run, caplog) -> None:
     data = np.array(eeg[:7000])
     spoil(data)
-    stage = built(lookahead_s=0.0)
+    stage = built()
     with caplog.at_level(logging.WARNING):
         out = run(stage, data, (), 0, flags)
     assert says in stage.problem
@@ -247,7 +250,7 @@ def test_a_calibration_full_of_artifacts(run) -> None:
 
 def test_after_an_average_reference(eeg, run) -> None:
     """Covariances of lowered rank stay defined, and artifacts stand out all the same."""
-    stage = PotatoField(calibration_s=30.0, lookahead_s=0.0).build()
+    stage = PotatoField(calibration_s=30.0).build()
     chain = Chain([Reference().build(), stage])
     chain.reset(INFO)
     flagged = run(chain, eeg).flagged["potato", None, True]
@@ -256,19 +259,19 @@ def test_after_an_average_reference(eeg, run) -> None:
 
 
 def test_what_was_learnt_outlives_a_break_and_a_file(eeg, tmp_path, run) -> None:
-    stage = PotatoField(calibration_s=30.0, lookahead_s=0.0).build()
+    stage = PotatoField(calibration_s=30.0).build()
     chain = Chain([stage])
     chain.reset(INFO)
     run(chain, eeg[:9000])
     learnt = stage.arrays
-    calibrated = built(lookahead_s=0.0)
+    calibrated = built()
     run(calibrated, eeg[:6000])
     assert not np.allclose(learnt["centroids"], calibrated.arrays["centroids"], rtol=1e-4)
     chain.reset(INFO, 9500, keep_calibration=True)
     np.testing.assert_array_equal(stage.arrays["centroids"], learnt["centroids"])
     path = tmp_path / "potato.safetensors"
     save(path, learnt, "potato", INFO)
-    from_file = built(start=9500, lookahead_s=0.0, calibration=path)
+    from_file = built(start=9500, calibration=path)
     a, b = run(chain, eeg[9500:], (), 9500), run(from_file, eeg[9500:], (), 9500)
     np.testing.assert_array_equal(a.flagged["potato", None, True], b.flagged["potato", None, True])
     with pytest.raises(ConfigError, match="calibrated with other bands"):
@@ -292,31 +295,45 @@ def test_settings_that_cannot_be() -> None:
 # --- real signals --------------------------------------------------------------------------------
 
 
-@pytest.mark.skipif(not OPENBCI.exists(), reason=f"real recordings are not there: {OPENBCI}")
-def test_blinks_and_jaw_clenches_are_flagged_and_alpha_is_not(run) -> None:
-    """Blinks from 4 s and from 14 s and 76 s, jaw from 8 s and 82 s, alpha from 28 to 75 s.
-
-    Calibrated on 15 s in the midst of alpha, behind the removal of the 60 Hz line.
-    """
+@pytest.fixture(scope="module")
+def openbci(run):
+    """A recording of blinks and jaw clenches, then alpha, its 60 Hz line removed."""
+    if not OPENBCI.exists():
+        pytest.skip(f"real recordings are not there: {OPENBCI}")
     from bci.sources.files import load_recording
 
     recording = load_recording(next(OPENBCI.glob("*v5*.txt")))
     line = LineNoise(freq_hz=60.0).build()
     line.reset(recording.info)
-    data = run(line, recording.data, range(0, 22490, 250)).data
-    stage = PotatoField().build()
-    stage.reset(recording.info)
-    learnt = stage.calibrate(data[45 * 250 : 60 * 250].copy(), np.ones(15 * 250, bool))
-    stage.reset(recording.info)
+    return recording.info, run(line, recording.data, range(0, 22490, 250)).data
+
+
+#: Seconds of it.
+BLINKS, JAW, ALPHA = ((4, 8), (14, 18), (77, 82)), ((8, 14), (82, 86)), (28, 75)
+
+
+def test_blinks_and_jaw_clenches_are_flagged_and_alpha_is_not(openbci, run) -> None:
+    """Calibrated on 15 s in the midst of alpha, on samples and flags that come out together."""
+    info, data = openbci
+    stage = built(info, lookahead_s=None)
+    learnt = stage.calibrate(data[45 * 250 : 60 * 250], np.ones(15 * 250, bool))
+    stage.reset(info)
     stage.resume(learnt)
     out = run(stage, data, range(0, 22490, 125))
-    flagged = out.flagged["potato", None, True][249:]  # of the samples, which come out late
+    flagged = out.flagged["potato", None, True][249:]
+    for start_s, stop_s in (*BLINKS, *JAW):
+        assert flagged[start_s * 250 : stop_s * 250].mean() > 0.95
+    assert flagged[ALPHA[0] * 250 : ALPHA[1] * 250].mean() < 0.05
 
-    def share(start_s, stop_s):
-        return flagged[start_s * 250 : stop_s * 250].mean()
 
-    for blinks in ((4, 8), (14, 18), (77, 82)):
-        assert share(*blinks) > 0.95
-    for jaw in ((8, 14), (82, 86)):
-        assert share(*jaw) > 0.95
-    assert share(28, 75) < 0.05
+def test_calibrated_among_artifacts(openbci, run) -> None:
+    """On the first 30 s, half of them blinks and clenches, or not at all on their worst 20 s."""
+    info, data = openbci
+    flagged = run(built(info), data, range(0, 22490, 125)).flagged["potato", None, True]
+    assert flagged[77 * 250 : 82 * 250].mean() > 0.8
+    assert flagged[82 * 250 : 86 * 250].mean() > 0.95
+    assert flagged[31 * 250 : 75 * 250].mean() < 0.1
+    with pytest.raises(
+        CalibrationFailed, match=r"of 20\.0 s to calibrate on, .* windows are clean"
+    ):
+        built(info).calibrate(data[:5000], np.ones(5000, bool))

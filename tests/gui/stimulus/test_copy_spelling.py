@@ -111,6 +111,7 @@ def spell(words_speller, child, tmp_path, qtbot, snr, at_longest, phrase):
         qtbot.waitUntil(lambda: bool(of(child, "over")), timeout=280_000)
     finally:
         engine.stop()
+        engine.wait()
     return of(child, "score")[-1], of(child, "over")[0]["text"]
 
 

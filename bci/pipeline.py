@@ -108,8 +108,9 @@ class Pipeline:
         self.adaptations: list[str] = self.adapter.adaptations
         self.ratio: Fraction = self.adapter.ratio * self.chain.ratio
         self.cutter = WindowCutter(
-            config.window, config.quality, self.info.sfreq, self.info.n_channels, self.ratio
-        )
+            config.window, config.quality, self.info.sfreq, self.info.n_channels, self.ratio,
+            round(self.chain.lookahead),
+        )  # fmt: skip
         self._policy: Policy = build_policy(config, info.sfreq)
         self._bar = FeedbackBar(config.labels)
         self._openers = set(config.window.markers or config.labels)

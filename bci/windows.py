@@ -173,11 +173,14 @@ class WindowCutter:
     n_channels : int
     ratio : Fraction
         Processed over raw sampling rate.
+    lookahead : int
+        Processed samples by which the signal lags behind its index: windows at markers lie
+        later by so many.
 
     Attributes
     ----------
     length, hop, offset : int
-        The settings in processed samples.
+        The settings in processed samples; `lookahead` is in `offset`.
     max_chunk : int
         Raw samples that may be taken at once without a window being overwritten.
     want_data, want_moments : bool
@@ -195,13 +198,14 @@ class WindowCutter:
         sfreq: float,
         n_channels: int,
         ratio: Fraction = Fraction(1),
+        lookahead: int = 0,
     ) -> None:
         self.kind = settings.kind
         self.rules = rules
         self.ratio = ratio
         self.length = max(1, round(settings.length_s * sfreq))
         self.hop = max(1, round(settings.hop_s * sfreq))
-        self.offset = round(settings.offset_s * sfreq)
+        self.offset = round(settings.offset_s * sfreq) + lookahead
         self._shortest = look_lengths(settings, sfreq)[0]
         self.want_data = True
         self.want_moments = False

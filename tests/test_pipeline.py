@@ -390,3 +390,21 @@ def test_a_prior_belongs_to_labels_and_outlives_a_swap():
     line.push(Marker(10, 10, "1"))
     (decision,) = line.push(Chunk(0, noise(200)))
     assert (decision.label, decision.prior, decision.last) == ("z", True, 49)
+
+
+# --- stages that look ahead ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("bypassed", [False, True])
+def test_windows_at_markers_hold_what_followed_the_marker(bypassed):
+    """A stage that looks ahead gives a sample later, under a later index."""
+    ahead = "processing: [{kind: asr, calibration_s: 600, lookahead_s: 0.25}]\n"
+    pipe = pipeline(LOCKED + ahead)
+    if bypassed:
+        pipe.push(Bypass(0, 0))
+    assert list(pipe.windows(Marker(0, 40, "1"))) == []
+    assert list(pipe.windows(Chunk(0, count(0, 114)))) == []
+    (window,) = pipe.windows(Chunk(114, count(114, 200)))
+    np.testing.assert_array_equal(window.data[0], np.arange(40.0, 90.0))
+    assert (window.first, window.last) == (65, 114)
+    assert pipe.delay_s == 0.25

@@ -13,8 +13,8 @@
         decoders: {FBCCA: {kind: fbcca, frequencies_hz: $frequencies}}
 
 Each recording exists without artifacts and with them. Both go through the very `Pipeline`
-of a live session, each chain among the set's own stages. Windows are cut at the markers,
-later by as much as the chain delays the samples, and decoders are cross-validated over
+of a live session, each chain among the set's own stages. Windows are cut at the markers
+(of what followed them, also behind stages that look ahead), and decoders are cross-validated over
 trials within each subject, on the same folds for every chain. Where a chain rejects a
 window the decoder abstains, and the trial counts as missed. Trials before `skip_s` are
 not counted in any condition: stages are calibrated there, on the stream itself.

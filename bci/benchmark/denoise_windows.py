@@ -190,8 +190,7 @@ def _of_session(judged: JudgedSet, chain: Sequence[Any], recording: Recording) -
             training.cutting(_config(judged, stages, recording, labels), recording).delay_s
             for stages in (chain, ())
         )
-        delay_s = max(0.0, with_chain - without)
-        pipeline = training.cutting(_config(judged, chain, recording, labels, delay_s), recording)
+        pipeline = training.cutting(_config(judged, chain, recording, labels), recording)
         cut = {onset: window for (onset, _), window in training.marked_windows(pipeline, recording)}
     X = np.zeros((len(counted), pipeline.info.n_channels, pipeline.cutter.length))
     there, mended = np.zeros(len(counted), bool), np.zeros(len(counted))
@@ -201,6 +200,7 @@ def _of_session(judged: JudgedSet, chain: Sequence[Any], recording: Recording) -
             X[row], there[row] = window.data, True
             mended[row] = window.quality.repaired_fraction
     y = np.array(list(counted.values()), dtype=str)
+    delay_s = max(0.0, with_chain - without)
     return Windows(X, y, there, mended, pipeline.info, delay_s, tuple(said))
 
 
@@ -243,10 +243,9 @@ def _config(
     chain: Sequence[Any],
     recording: Recording,
     labels: Sequence[str],
-    delay_s: float = 0.0,
 ) -> Config:
-    """The session in which a chain is used; windows are later by its delay."""
-    window = {"length_s": judged.window_s, "offset_s": judged.offset_s + delay_s}
+    """The session in which a chain is used."""
+    window = {"length_s": judged.window_s, "offset_s": judged.offset_s}
     return Config.model_validate(
         {
             "source": {"kind": "replay", "path": str(recording.path)},

@@ -48,6 +48,7 @@ class BlockLeastSquares:
     ) -> None:
         self.weights: FloatArray = np.zeros((n_regressors, n_signals))
         self._forgetting = forgetting
+        self._aged: FloatArray = np.empty((0, 1))  # weights of the samples of a block
         self._ridge = ridge * np.eye(n_regressors)
         self._squares: FloatArray = np.diag(np.broadcast_to(prior, n_regressors).astype(float))
         self._products: FloatArray = np.zeros((n_regressors, n_signals))
@@ -55,7 +56,9 @@ class BlockLeastSquares:
     def update(self, regressors: FloatArray, signals: FloatArray) -> None:
         """Take a block in: shapes (n_samples, n_regressors) and (n_samples, n_signals)."""
         n = len(regressors)
-        aged = regressors * (self._forgetting ** np.arange(n - 1.0, -1.0, -1.0))[:, None]
+        if len(self._aged) != n:
+            self._aged = self._forgetting ** np.arange(n - 1.0, -1.0, -1.0)[:, None]
+        aged = regressors * self._aged
         old = self._forgetting**n
         self._squares = old * self._squares + aged.T @ regressors
         self._products = old * self._products + aged.T @ signals

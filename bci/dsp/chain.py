@@ -62,6 +62,17 @@ class Chain:
         )
 
     @property
+    def lookahead(self) -> Fraction:
+        """Samples of the output by which stages that look ahead lag; valid after `reset`.
+
+        At index i stands what was sample i less this many, not only a filter's blur of it.
+        """
+        lag = Fraction(0)  # in samples of what enters the next stage
+        for look, ratio in zip(self._looks, self._ratios, strict=True):
+            lag = (lag + (look.n_held if look is not None else 0)) * ratio
+        return lag
+
+    @property
     def ratio(self) -> Fraction:
         """Rate of the output / rate of the input, valid after `reset`."""
         product = Fraction(1)
@@ -173,10 +184,10 @@ class Chain:
             if look is not None:
                 look.active = False
             return
-        n_waiting = 0 if look is None else look.n_waiting
-        _reset(self.stages[i], self._infos[i], self._at(i) - n_waiting, keep_calibration=True)
+        at, n_waiting = self._at(i), 0 if look is None else look.n_waiting
+        _reset(self.stages[i], self._infos[i], at - n_waiting, keep_calibration=True)
         if look is not None:
-            look.resume()
+            look.resume(at)
 
     def _difference(self, i: int, before: StreamInfo, after: StreamInfo) -> str | None:
         """What would change for all that follows if stage `i` were by-passed; None: nothing."""

@@ -9,18 +9,15 @@ the stage comes back it sees them again, and goes on with the next.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from bci.dsp import Stage
-from bci.types import Chunk, FloatArray
+from bci.dsp.delay import DelayLine
+from bci.types import Chunk
 
 
 class Lookahead:
     """A stage, and the samples that it holds back.
-
-    Before the first sample the stream is taken to have had its value.
 
     Parameters
     ----------
@@ -34,52 +31,28 @@ class Lookahead:
 
     def __init__(self, stage: Stage, n_held: int, active: bool) -> None:
         self.stage = stage
-        self.n_held = n_held
         self.active = active
-        self._held: Chunk | None = None  # the newest samples, at most n_held; None: none yet
+        self._line = DelayLine(n_held)
+
+    @property
+    def n_held(self) -> int:
+        """Samples by which it lags."""
+        return self._line.n
 
     @property
     def n_waiting(self) -> int:
-        """Samples held now: fewer than `n_held` only at the start."""
-        return 0 if self._held is None else len(self._held.data)
+        """Samples that are held now: fewer than it lags only at the start."""
+        return self._line.n_waiting
 
     def __call__(self, chunk: Chunk) -> Chunk:
         """See `Stage`."""
-        if len(chunk.data) == 0 and (self.active or self._held is None):
-            return self.stage(chunk) if self.active else _contiguous(chunk)
-        seen = _contiguous(chunk) if self._held is None else _after(self._held, chunk)
-        newest = max(seen.start, seen.stop - self.n_held)
-        self._held = _from(seen, newest)
-        return self.stage(chunk) if self.active else self._delayed(seen, chunk)
+        late = self._line(chunk)
+        if self.active:
+            return self.stage(chunk)
+        return Chunk(late.start, np.ascontiguousarray(late.data, np.float64), late.flags)
 
-    def resume(self) -> None:
-        """Use the stage again, which was just `reset` to lie `n_waiting` samples back."""
+    def resume(self, at: int) -> None:
+        """Use the stage again from sample `at` on; it was `reset` to lie `n_waiting` before."""
         self.active = True
-        if self._held is not None:
-            self.stage(self._held)
-
-    def _delayed(self, seen: Chunk, chunk: Chunk) -> Chunk:
-        """Samples of `seen` that come out while `chunk` goes in, with their flags."""
-        n = self.n_held
-        rows = np.arange(chunk.start, chunk.stop) - n - seen.start
-        out = seen.data[np.maximum(rows, 0)]
-        late = (
-            replace(f, start=max(f.start + n, chunk.start), stop=min(f.stop + n, chunk.stop))
-            for f in seen.flags
-        )
-        return Chunk(chunk.start, out, tuple(f for f in late if f.start < f.stop))
-
-
-def _contiguous(chunk: Chunk) -> Chunk:
-    return Chunk(chunk.start, np.ascontiguousarray(chunk.data, np.float64), chunk.flags)
-
-
-def _after(held: Chunk, chunk: Chunk) -> Chunk:
-    data: FloatArray = np.concatenate([held.data, chunk.data], dtype=np.float64)
-    return Chunk(held.start, data, held.flags + chunk.flags)
-
-
-def _from(chunk: Chunk, start: int) -> Chunk:
-    """The samples of a chunk from `start` on, as a copy, and their flags."""
-    flags = (replace(f, start=max(f.start, start)) for f in chunk.flags if f.stop > start)
-    return Chunk(start, chunk.data[start - chunk.start :].copy(), tuple(flags))
+        if self._line.n_waiting:
+            self.stage(self._line.waiting(at))

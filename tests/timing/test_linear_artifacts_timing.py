@@ -1,7 +1,7 @@
 """What regression, adaptive filters, line canceller and potato cost beside a band-pass.
 
-64 EEG channels and one EOG channel, 500 Hz, chunks of 50 ms; the potato on 16 of them. All
-in one process with one BLAS thread, in turn, so that a busy machine hits all alike.
+64 EEG channels and one EOG channel, 500 Hz, chunks of 50 ms; the potato on 16 of them. The
+process's own CPU time counts, with one BLAS thread, so that a busy machine changes little.
 
 Run alone: ``pytest -m timing tests/timing/test_linear_artifacts_timing.py -s``
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from time import perf_counter
+from time import process_time
 
 import pytest
 
@@ -19,7 +19,7 @@ SFREQ, N_CHANNELS, N_SAMPLES = 500.0, 64, 25
 ROUNDS, CHUNKS = 15, 40
 CALIBRATION_S = 20.0
 #: Largest share of one core, and largest multiple of what the band-pass costs.
-LIMITS = {"share": 0.10, "ratio": 60.0}
+LIMITS = {"share": 0.02, "ratio": 30.0}
 
 
 @pytest.mark.timing
@@ -68,10 +68,10 @@ def main() -> None:
     for i in range(ROUNDS):
         for name, stage in stages.items():
             start = n + i * CHUNKS * N_SAMPLES
-            since = perf_counter()
+            since = process_time()
             for at in range(start, start + CHUNKS * N_SAMPLES, N_SAMPLES):
                 stage(Chunk(at, data[at : at + N_SAMPLES]))
-            best[name] = min(best[name], perf_counter() - since)
+            best[name] = min(best[name], process_time() - since)
     reference = best["band-pass 1-40 Hz, order 4"]
     for name, seconds in best.items():
         share = seconds / (CHUNKS * N_SAMPLES / SFREQ)

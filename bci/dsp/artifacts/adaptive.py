@@ -126,6 +126,7 @@ class AdaptiveCanceller:
         self._learns = True  # no reference was dead in this block so far
         self._power: FloatArray = np.zeros(n_eeg)  # of what was left, summed and fading
         self._n_power = 0.0
+        self._spread: FloatArray = np.full(n_eeg, np.inf)  # its root mean square, µV
         return info
 
     def __call__(self, chunk: Chunk) -> Chunk:
@@ -134,15 +135,14 @@ class AdaptiveCanceller:
         chunk, reference, dead = self._reference(Chunk(chunk.start, data, chunk.flags))
         if len(data) == 0:
             return chunk
-        out, flags = chunk.data.copy(), list(chunk.flags)
-        eeg = chunk.data[:, self._reference.targets]
+        eeg = np.take(chunk.data, self._reference.targets, axis=1)
         delayed = self._delayed(reference)
+        correction: FloatArray = np.empty(eeg.shape)
+        spread: FloatArray = np.empty(eeg.shape)
         for start, stop in stretches(chunk.start, chunk.stop, self._length):
             part = slice(start - chunk.start, stop - chunk.start)
-            correction = predicted(delayed[part], self.weights.weights)
-            correction[dead[part]] = 0.0
-            out[part, self._reference.targets] -= correction
-            flags += mended(start, correction, self._spread())
+            correction[part] = predicted(delayed[part], self.weights.weights)
+            spread[part] = self._spread
             block = self._block[self._filled : self._filled + stop - start]
             n = delayed.shape[1]
             block[:, :n], block[:, n:] = delayed[part], eeg[part]
@@ -150,7 +150,11 @@ class AdaptiveCanceller:
             self._learns &= not dead[part].any()
             if stop % self._length == 0:
                 self._learn()
-        return Chunk(chunk.start, out, tuple(flags))
+        correction[dead] = 0.0
+        out = chunk.data.copy()
+        out[:, self._reference.targets] = eeg - correction
+        flags = mended(chunk.start, correction, spread)
+        return Chunk(chunk.start, out, (*chunk.flags, *flags))
 
     def _delayed(self, reference: FloatArray) -> FloatArray:
         """Regressors: each reference, now and up to `taps` - 1 samples before."""
@@ -168,13 +172,7 @@ class AdaptiveCanceller:
             old = self._fade ** len(block)
             self._power = old * self._power + np.sum(rest**2, axis=0)
             self._n_power = old * self._n_power + len(block)
+            counts = self._reference.counts
+            self._spread[counts] = np.sqrt(self._power[counts] / self._n_power)
             self.weights.update(block[:, :n], block[:, n:])
         self._filled, self._learns = 0, True
-
-    def _spread(self) -> FloatArray:
-        """Root mean square of what was left of each channel, µV."""
-        spread = np.full(len(self._power), np.inf)
-        if self._n_power > 0.0:
-            counts = self._reference.counts
-            spread[counts] = np.sqrt(self._power[counts] / self._n_power)
-        return spread

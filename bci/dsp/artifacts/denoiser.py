@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +41,8 @@ class DenoiserSettings(StageSettings):
     A channel that is flat or not finite in a window is for this window as if it were not
     there: its place is filled from the channels around it, and it passes as it is.
     """
+
+    mends: ClassVar[bool] = True
 
     kind: Literal["denoiser"] = "denoiser"
     path: Path = Field(description="folder of the denoiser")

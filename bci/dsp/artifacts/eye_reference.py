@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +41,8 @@ class EyeReferenceSettings(StageSettings):
     `lowpass_hz` is removed with it, everywhere: choose it for rhythms over the back of the
     head or above `lowpass_hz`, not for frontal theta.
     """
+
+    mends: ClassVar[bool] = True
 
     reference: Literal["eog", "frontal"] = Field(
         "eog", description="channels of type eog, or the EEG channels above the eyes"
@@ -199,8 +201,9 @@ def runs(start: int, mask: NDArray[np.bool_]) -> list[tuple[int, int]]:
 def mended(start: int, correction: FloatArray, spread: FloatArray) -> tuple[Flag, ...]:
     """Flags "eog" over samples that were altered notably.
 
-    Notably: on some channel by more than `NOTABLE` times `spread`, the standard deviation of
-    what that channel shows when it is clean; infinite for channels that do not count. Less
+    Notably: on some channel by more than `NOTABLE` times `spread` (of each channel, or of each
+    sample and channel), the standard deviation of what that channel shows when it is clean;
+    infinite for channels that do not count. Less
     changes a sample no more than the brain does.
     """
     limit = np.maximum(NOTABLE * spread, LEAST_UV)

@@ -131,7 +131,7 @@ class Demo(QObject):
         yield self._a_moment()
         self._shoot("start")
         w.start_page.go.click()
-        yield "the engine", lambda: w.link is not None and w.link.state == "live", 60.0
+        yield "the engine", lambda: w.link is not None and w.link.state == "live", 180.0
         self._say("Live: what the electrodes would show")
         w.show_page(LIVE)
         yield "six seconds of signal", self._has_signal, 60.0

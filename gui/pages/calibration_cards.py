@@ -154,8 +154,9 @@ class BlocksCard(QWidget):
         said.addWidget(self.state, 1)
         said.addWidget(self.comparing)
         column.addLayout(said)
-        column.addWidget(self.scores, 1)
+        column.addWidget(self.scores, 100)  # where it is hidden, what is above stays there
         column.addWidget(self.forecast)
+        column.addStretch(1)
 
     def show_parts(self, *, flickers: bool, cues: bool) -> None:
         """Whether blocks flicker, or cues are shown; where neither, cues are only counted."""

@@ -62,7 +62,7 @@ def test_cues_training_feedback_and_report(window, qtbot, tmp_path):
     assert page.error.text() == ""
     page.further.click()
     qtbot.waitUntil(lambda: "mdm decides from now on" in page.choice.reason.text(), timeout=20_000)
-    with qtbot.waitSignal(window.report.done, timeout=60_000):
+    with qtbot.waitSignal(window.report.done, timeout=180_000):
         window.stop.trigger()
     assert window.report.open.isEnabled(), window.report.state.text()
     told = window.report.browser.toPlainText()

@@ -60,8 +60,8 @@ class PlanCard(QWidget):
         self._asked: tuple[float, int, dict[str, float]] | None = None
         low, high = PROVOCATIVE_HZ
         self.table = Table(
-            "Plans for this screen, the best first", "Lines that collide", "Too close to tell by frequency",
-            f"{low:g} to {high:g} Hz", "Beat with the frames", stretch=0,
+            "Plans for this screen, the best first", "Lines that collide",
+            "Too close to tell by frequency", f"{low:g} to {high:g} Hz", "Beat with the frames", stretch=0,
         )  # fmt: skip
         self.table.setSelectionMode(QTableWidget.SelectionMode.SingleSelection)
         self.table.setSelectionBehavior(QTableWidget.SelectionBehavior.SelectRows)

@@ -61,7 +61,8 @@ class PlanCard(QWidget):
         low, high = PROVOCATIVE_HZ
         self.table = Table(
             "Plans for this screen, the best first", "Lines that collide",
-            "Too close to tell by frequency", f"{low:g} to {high:g} Hz", "Beat with the frames", stretch=0,
+            "Too close to tell by frequency", f"{low:g} to {high:g} Hz", "Beat with the frames",
+            stretch=0,
         )  # fmt: skip
         self.table.setSelectionMode(QTableWidget.SelectionMode.SingleSelection)
         self.table.setSelectionBehavior(QTableWidget.SelectionBehavior.SelectRows)

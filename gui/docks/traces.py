@@ -257,7 +257,9 @@ class TracesDock(Dock):
         if self._status is None:
             return
         newest = self._status["markers"].get("newest", [])
-        notes = [Note(m["onset"], m["value"], self.theme.muted) for m in newest]
+        # of what a speller leaves for the report the name only, and not its JSON
+        named = ((m["onset"], m["value"].partition(" {")[0]) for m in newest)
+        notes = [Note(onset, name, self.theme.muted) for onset, name in named]
         self.canvas.markers = sorted(notes, key=lambda note: note.sample)
 
 

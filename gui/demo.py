@@ -131,10 +131,10 @@ class Demo(QObject):
         yield self._a_moment()
         self._shoot("start")
         w.start_page.go.click()
-        yield "the engine", lambda: w.link is not None and w.link.state == "live", 60.0
+        yield "the engine", lambda: w.link is not None and w.link.state == "live", 180.0
         self._say("Live: what the electrodes would show")
         w.show_page(LIVE)
-        yield "six seconds of signal", self._has_signal, 60.0
+        yield "six seconds of signal", self._has_signal, 180.0
         yield from self._calibrate(w.calibration)
         yield from self._spell(w.speller)
         w.show_page(LIVE)  # now with decisions and markers
@@ -145,7 +145,7 @@ class Demo(QObject):
         done: list[bool] = []
         w.report.done.connect(lambda: done.append(True))
         w.stop.trigger()
-        yield "the report", lambda: bool(done), 60.0
+        yield "the report", lambda: bool(done), 180.0
         yield self._a_moment()
         self._shoot("report")
         self._say(f"{w.report.state.text()}")
@@ -161,7 +161,7 @@ class Demo(QObject):
         yield (
             "a judgement of the channels",
             (lambda: page.further.isEnabled() or page.anyway.isVisible()),
-            30.0,
+            120.0,
         )
         yield self._a_moment()
         self._shoot("wizard-signal")
@@ -174,7 +174,7 @@ class Demo(QObject):
         page.consent.agreed.setChecked(True)
         page.further.click()
         self._say("Calibration: the screen is measured, and the targets are planned for it")
-        yield "a screen that will do", page.further.isEnabled, 30.0
+        yield "a screen that will do", page.further.isEnabled, 120.0
         yield self._a_moment()
         self._shoot("wizard-plan")
         page.further.click()
@@ -182,13 +182,13 @@ class Demo(QObject):
         self._phase, self._over = "", False
         page.go.click()
         yield from self._until_over(page.go)
-        yield "a comparison of the decoders", lambda: page.blocks.scores.rowCount() > 0, 120.0
+        yield "a comparison of the decoders", lambda: page.blocks.compared, 300.0
         yield self._a_moment()
         self._shoot("wizard")
         page.further.click()
         self._say("Calibration: which decoder, and why")
         yield "a reason", lambda: "stays" in page.choice.reason.text() or (
-            "takes over" in page.choice.reason.text()), 30.0  # fmt: skip
+            "takes over" in page.choice.reason.text()), 120.0  # fmt: skip
         yield self._a_moment()
         self._shoot("wizard-decoder")
         self._say(page.choice.reason.text())
@@ -202,10 +202,10 @@ class Demo(QObject):
         page.choices.copy.setChecked(True)
         page.choices.consent.setChecked(True)
         self._phase, self._over = "", False
-        yield "the speller", page.go.isEnabled, 30.0
+        yield "the speller", page.go.isEnabled, 120.0
         page.go.click()
         shown = page.settings()
-        yield "the first letter", lambda: bool(page.text.text()) or self._over, 120.0
+        yield "the first letter", lambda: bool(page.text.text()) or self._over, 300.0
         self._shoot_stimulus(shown)
         yield from self._until_over(page.go)
         yield self._a_moment()
@@ -220,11 +220,11 @@ class Demo(QObject):
             yield (
                 "the end of the run",
                 (lambda: self._over or (self._phase in rests and go.isEnabled())),
-                300.0,
+                900.0,
             )
             if not self._over:
                 go.click()
-                yield "what comes after a rest", lambda: self._phase not in rests, 60.0
+                yield "what comes after a rest", lambda: self._phase not in rests, 180.0
 
     def _time(self) -> Iterator[tuple[str, _Done, float]]:
         """The page of the timing check, where there is one."""

@@ -179,6 +179,9 @@ class MainWindow(QMainWindow):
         focus.setShortcut("Ctrl+N")
         session.addAction(self.stop)
         session.addSeparator()
+        saves = session.addAction("&Save settings as …", self.start_page.save)
+        saves.setShortcut("Ctrl+S")
+        session.addSeparator()
         leave = session.addAction("&Quit", self.close)
         leave.setShortcut("Ctrl+Q")
 
@@ -251,6 +254,7 @@ class MainWindow(QMainWindow):
         self.settings.sync()  # for the start after a crash
         self._open(EngineLink(engine.url, engine.token), engine)
         self._tell_pages(engine.url, engine.token, config)
+        self.start_page.set_running(True, config)
         engine.start()
 
     def _start_again_with(self, config: Config) -> None:

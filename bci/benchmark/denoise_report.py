@@ -84,13 +84,14 @@ def _cell(row: Row | None, key: str) -> str:
 
 def _better(rows: Sequence[Row]) -> Table | None:
     """At how many SNRs a method that learns is better than those that don't."""
-    learned = {r["method"] for r in rows if r["kind"] in ("network", "denoiser", "wiener")}
-    plain = [m for m in dict.fromkeys(r["method"] for r in rows) if m not in learned]
+    kinds = {r["method"]: r["kind"] for r in rows}
+    learned = [m for m, kind in kinds.items() if kind in ("network", "denoiser", "wiener")]
+    simple = [m for m, kind in kinds.items() if kind not in ("network", "denoiser")]
     found = {(r["method"], r["snr_db"]): r for r in rows}
     levels = sorted({r["snr_db"] for r in rows})
     lines = []
-    for method in dict.fromkeys(r["method"] for r in rows if r["method"] in learned):
-        for other in plain:
+    for method in learned:
+        for other in (m for m in simple if m != method):
             pairs = [(found[method, s], found[other, s]) for s in levels]
             lines.append((
                 method, other,

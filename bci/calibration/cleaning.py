@@ -151,8 +151,8 @@ def _calibrated(
     report(f"processing stage {i + 1} ({settings.kind}), {seconds} of {recording.path}:")
     try:
         arrays = stage.calibrate(block, usable)
-    except CalibrationFailed as error:
-        raise CalibrationFailed(f"{recording.path}: {error}") from error
+    except (CalibrationFailed, ConfigError) as error:
+        raise type(error)(f"{recording.path}: {error}") from error
     for finding in stage.findings:
         report(f"  {finding}")
     path = out / f"{i + 1}-{settings.kind}.safetensors"

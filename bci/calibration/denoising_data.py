@@ -138,6 +138,10 @@ class PairsData(Settings):
     simulated_s: float = Field(
         300.0, gt=0, le=36_000, description="length of each simulated recording, seconds"
     )
+    n_epoch: int | None = Field(
+        None, ge=1, description="pairs drawn for an epoch, after which training is judged; null: "
+        "all",
+    )  # fmt: skip
     labeller: Labeller = Field(
         "auto", description="who says what a component is: ICLabel where it is installed, or rules"
     )
@@ -165,7 +169,7 @@ class PairsData(Settings):
                 f"{'validation' if len(train) else 'training'} recordings; take others"
             )
         return Material(
-            batches=PairBatches(train, batch_size),
+            batches=PairBatches(train, batch_size, self.n_epoch),
             validation=(validation.noisy, validation.clean),
             hashed=(train.noisy, train.clean, validation.noisy, validation.clean),
             sfreq=train.sfreq,

@@ -119,7 +119,8 @@ class CalibrationGuide:
             case Step.PLAN:
                 return ["the screen is not measured yet"] if self._screen is None else self._screen
             case Step.BLOCKS if self.n_blocks < self.n_needed:
-                return [f"{self.n_needed} blocks are needed, to train on some and judge by another"]
+                what = "blocks" if self.frequencies_hz else "runs or cues of each label"
+                return [f"{self.n_needed} {what} are needed, to train on some and judge by another"]
         return []
 
     def _against_signal(self) -> list[str]:

@@ -74,14 +74,17 @@ class PairBatches:
         Those to train with.
     batch_size : int
         As in `BankBatches`.
+    n_epoch : int or None
+        How many of them are drawn for an epoch; None: all.
     """
 
-    def __init__(self, pairs: Pairs, batch_size: int) -> None:
-        self.pairs, self.batch_size = pairs, batch_size
+    def __init__(self, pairs: Pairs, batch_size: int, n_epoch: int | None = None) -> None:
+        self.pairs, self.batch_size, self.n_epoch = pairs, batch_size, n_epoch
 
     def __call__(self, rng: np.random.Generator) -> Iterator[tuple[Windows, Windows]]:
         """Batches of one epoch: noisy and clean windows, (B, n_channels, n_times), µV."""
-        varied = self.pairs.varied(rng)
+        drawn = rng.permutation(len(self.pairs))[: self.n_epoch]
+        varied = self.pairs.rows(drawn).varied(rng)
         order, n_batches = rng.permutation(len(varied)), len(_sizes(len(varied), self.batch_size))
         for rows in np.array_split(order, n_batches):
             yield varied.noisy[rows], varied.clean[rows]

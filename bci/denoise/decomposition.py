@@ -36,7 +36,7 @@ class Decomposition:
     mixing : array, shape (n_channels, n_components)
         Topographies.
     unmixing : array, shape (n_components, n_channels)
-        Of average-referenced signals.
+        Of signals in the reference that they came in.
     components : tuple of Component
         What each is.
     labeller : "iclabel" or "rules"
@@ -69,6 +69,9 @@ def decompose(
     sfreq: float,
     ch_names: Sequence[str],
     *,
+    positions: FloatArray | None = None,
+    eog: FloatArray | None = None,
+    used: NDArray[np.bool_] | None = None,
     labeller: Labeller = "auto",
     n_components: int | None = None,
     seed: int = 0,
@@ -80,13 +83,19 @@ def decompose(
     Parameters
     ----------
     x : array, shape (n_channels, n_times)
-        EEG channels, average-referenced, µV.
+        EEG channels, µV; ICLabel knows topographies of average-referenced ones.
     sfreq : float
         Hz.
     ch_names : sequence of str
-        Electrodes of the 10-05 system, of which topographies are judged.
+        Electrodes, of which topographies are judged.
+    positions : array, shape (n_channels, 3), or None
+        Metres, head coordinates, NaN where unknown; None: electrodes of the 10-05 system.
+    eog : array, shape (n_eog, n_times), or None
+        EOG channels, which the rules look at.
+    used : array of bool, shape (n_times,), or None
+        Samples that the ICA is fitted to; None: all.
     labeller : "auto", "iclabel" or "rules"
-        auto: ICLabel where it is installed.
+        auto: ICLabel where it is installed and every position is known.
     n_components : int, optional
         None: as many as the recording's length allows, with 20 samples for each of their n²
         weights, and as its rank allows.
@@ -100,6 +109,36 @@ def decompose(
     MissingDependency
         ICLabel is asked for and not installed.
     """
+    spots = _positions(ch_names) if positions is None else positions
+    unknown = np.flatnonzero(~np.isfinite(spots).all(axis=1))
+    lost = [ch_names[i] for i in unknown.tolist()]
+    chosen = _labeller(labeller, lost)
+    if not np.isfinite(x).all():
+        raise ConfigError("ICA: the recording has samples that are not finite; cut them out")
+    kept = slice(None) if used is None else used
+    fast = filtered(x, sfreq)[:, kept]
+    fast -= fast.mean(axis=1, keepdims=True)
+    most = int(np.sqrt(fast.shape[1] / SAMPLES_PER_WEIGHT))
+    rank = int(np.linalg.matrix_rank(np.cov(fast)))
+    n = min(most, rank) if n_components is None else n_components
+    if n < 2:
+        raise ConfigError(
+            f"ICA: {fast.shape[1] / sfreq:.1f} s of {len(x)} channels, of rank {rank}, give {n} "
+            "components, and at least 2 are needed; take a longer recording"
+        )
+    raw, ica = _fit(fast, sfreq, spots, n, seed)
+    scale = ica.pre_whitener_.ravel() * 1e6  # of each channel, from volts to microvolts
+    unmixing = ica.unmixing_matrix_ @ ica.pca_components_[:n] / scale
+    mixing = scale[:, None] * ica.get_components()
+    if chosen == "iclabel":
+        components = iclabel(raw, ica)
+    else:
+        eyes = None if eog is None else filtered(eog, sfreq)[:, kept]
+        components = label_components(unmixing @ fast, mixing, sfreq, spots, eyes)
+    return Decomposition(mixing, unmixing, components, chosen)
+
+
+def _positions(ch_names: Sequence[str]) -> FloatArray:
     places = [in_montage(name, "standard_1005") for name in ch_names]
     lost = [name for name, place in zip(ch_names, places, strict=True) if place is None]
     if lost:
@@ -107,43 +146,28 @@ def decompose(
             f"ICA: {', '.join(lost)} is no electrode of the 10-05 system, so that topographies "
             "cannot be judged; rename it or leave it out"
         )
-    if not np.isfinite(x).all():
-        raise ConfigError("ICA: the recording has samples that are not finite; cut them out")
-    fast = _filtered(x, sfreq)
-    most = int(np.sqrt(x.shape[1] / SAMPLES_PER_WEIGHT))
-    rank = int(np.linalg.matrix_rank(np.cov(fast)))
-    n = min(most, rank) if n_components is None else n_components
-    if n < 2:
-        raise ConfigError(
-            f"ICA: {x.shape[1] / sfreq:.1f} s of {len(x)} channels, of rank {rank}, give {n} "
-            "components, and at least 2 are needed; take a longer recording"
-        )
-    spots = np.array(places, np.float64)
-    raw, ica = _fit(fast, sfreq, spots, n, seed)
-    scale = ica.pre_whitener_.ravel() * 1e6  # of each channel, from volts to microvolts
-    unmixing = ica.unmixing_matrix_ @ ica.pca_components_[:n] / scale
-    mixing = scale[:, None] * ica.get_components()
-    chosen = _labeller(labeller)
-    if chosen == "iclabel":
-        components = iclabel(raw, ica)
-    else:
-        components = label_components(unmixing @ fast, mixing, sfreq, spots)
-    return Decomposition(mixing, unmixing, components, chosen)
+    return np.array(places, np.float64)
 
 
-def _filtered(x: FloatArray, sfreq: float) -> FloatArray:
+def filtered(x: FloatArray, sfreq: float) -> FloatArray:
     """From 1 Hz to 100 Hz, the band of ICLabel's training, as far as the rate reaches."""
     edges, kind = ((1.0, 100.0), "bandpass") if sfreq > 220 else (1.0, "highpass")
     filtered: FloatArray = sosfiltfilt(butter(2, edges, kind, fs=sfreq, output="sos"), x)
     return filtered
 
 
-def _labeller(asked: Labeller) -> Literal["iclabel", "rules"]:
+def _labeller(asked: Labeller, lost: Sequence[str] = ()) -> Literal["iclabel", "rules"]:
+    """What says what components are; `lost` are the electrodes whose position is not known."""
+    if asked == "auto":
+        return "iclabel" if has_iclabel() and not lost else "rules"
     if asked == "iclabel":
         for name in ("mne_icalabel", "onnxruntime"):
             optional(name, "labeller 'iclabel'", "iclabel")
-    if asked == "auto":
-        return "iclabel" if has_iclabel() else "rules"
+        if lost:
+            raise ConfigError(
+                f"ICA: ICLabel needs the place of every electrode, and that of {', '.join(lost)} "
+                "is not known; set channels.montage to one that has it, or let rules label"
+            )
     return asked
 
 
@@ -152,12 +176,10 @@ def _fit(x: FloatArray, sfreq: float, places: FloatArray, n: int, seed: int) -> 
     import mne  # a second to import
 
     names = [f"{k}" for k in range(len(x))]
-    montage = mne.channels.make_dig_montage(
-        dict(zip(names, places, strict=True)), coord_frame="head"
-    )
     raw = mne.io.RawArray(x * 1e-6, mne.create_info(names, sfreq, "eeg"), verbose="error")
-    raw.set_montage(montage, verbose="error")
-    raw.set_eeg_reference("average", verbose="error")
+    if np.isfinite(places).all():
+        at = dict(zip(names, places, strict=True))
+        raw.set_montage(mne.channels.make_dig_montage(at, coord_frame="head"), verbose="error")
     ica = mne.preprocessing.ICA(
         n, method="infomax", fit_params={"extended": True}, random_state=seed, verbose="error"
     )

@@ -11,6 +11,7 @@ channels. Every pair carries the recording it comes from, to be split by.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -104,20 +105,35 @@ class Pairs:
         """As many pairs to learn from, drawn anew: artifacts on other windows, of other strength.
 
         Each artifact moves to another clean window of its own recording and is made up to
-        twice as strong or as weak; `UNTOUCHED` of the pairs have none; half have their sign
-        turned.
+        twice as strong or as weak; `UNTOUCHED` of the pairs have none. Each window is then
+        turned round in time by any number of samples, and half have their sign turned, half
+        left and right of the head exchanged: few recordings become more this way.
         """
         other = np.arange(len(self))
         for source in np.unique(self.source):
             rows = np.flatnonzero(self.source == source)
             other[rows] = rng.permutation(rows)
-        n = len(self)
+        n, n_times = len(self), self.clean.shape[2]
         gain = np.exp(rng.uniform(-np.log(2), np.log(2), n)) * (rng.random(n) >= UNTOUCHED)
         sign = rng.choice([-1.0, 1.0], n)
         strength, turned = (x.astype(np.float32)[:, None, None] for x in (gain * sign, sign))
         clean = self.clean * turned
         noisy = clean + strength * (self.noisy - self.clean)[other]
+        straight, crossed = np.arange(len(self.ch_names)), mirrored(self.ch_names)
+        for k in range(n):
+            channels = crossed if rng.random() < 0.5 else straight
+            shift = int(rng.integers(n_times))
+            for windows in (noisy, clean):
+                windows[k] = np.roll(windows[k, channels], shift, axis=1)
         return Pairs(noisy, clean, self.artifact[other], self.source, self.ch_names, self.sfreq)
+
+
+def mirrored(ch_names: Sequence[str]) -> NDArray[np.intp]:
+    """Which channel lies where each one does on the other side of the head; itself if none."""
+    at = {name: k for k, name in enumerate(ch_names)}
+    digits = {str(k): str(k - 1 if k % 2 == 0 else k + 1) for k in range(1, 11)}
+    names = [re.sub(r"\d+", lambda found: digits.get(found[0], found[0]), n) for n in ch_names]
+    return np.array([at.get(name, k) for k, name in enumerate(names)], np.intp)
 
 
 def recording_pairs(

@@ -52,6 +52,8 @@ class DecoderDock(Dock):
         self.detail = QLabel()
         self.detail.setObjectName("muted")
         self.detail.setWordWrap(True)
+        self.detail.setMinimumHeight(2 * self.detail.fontMetrics().lineSpacing() + 4)
+        self.detail.setAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignTop)
         self.bars = Bars(theme)
         self.plot = Plot(theme, "s before now", "probability")
         self.plot.setXRange(-SHOWN_S, 0, padding=0)

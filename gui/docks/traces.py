@@ -223,12 +223,13 @@ class TracesDock(Dock):
         info = self.link.samples.info
         assert info is not None
         self.canvas.markers, self.canvas.decisions, self._seq = [], [], -1
-        everything = tuple(range(info.n_channels))
+        ohms = set(info.impedances.values())  # stand in the panel of signal quality
+        everything = tuple(c for c in range(info.n_channels) if c not in ohms)
         with QSignalBlocker(self.page):
             self.page.clear()
-            self.page.addItem(f"all {info.n_channels}", everything)
-            for size in (s for s in PAGES if s < info.n_channels):
-                for first in range(0, info.n_channels, size):
+            self.page.addItem(f"all {len(everything)}", everything)
+            for size in (s for s in PAGES if s < len(everything)):
+                for first in range(0, len(everything), size):
                     some = everything[first : first + size]
                     self.page.addItem(f"{some[0] + 1}–{some[-1] + 1}", some)
         self.view.channels = everything
@@ -256,7 +257,9 @@ class TracesDock(Dock):
         if self._status is None:
             return
         newest = self._status["markers"].get("newest", [])
-        notes = [Note(m["onset"], m["value"], self.theme.muted) for m in newest]
+        # of what a speller leaves for the report the name only, and not its JSON
+        named = ((m["onset"], m["value"].partition(" {")[0]) for m in newest)
+        notes = [Note(onset, name, self.theme.muted) for onset, name in named]
         self.canvas.markers = sorted(notes, key=lambda note: note.sample)
 
 

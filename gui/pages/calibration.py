@@ -6,6 +6,7 @@ from itertools import takewhile
 from typing import Any
 
 from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import (
     QApplication,
     QHBoxLayout,
@@ -124,6 +125,8 @@ class CalibrationPage(QWidget):
             button.clicked.connect(deed)
             button.setShortcut(keys)
             button.setToolTip(f"{button.toolTip()} ({keys})".strip())
+        blank = QShortcut(QKeySequence(Qt.Key.Key_Escape), self)
+        blank.activated.connect(lambda: self.process.send("blank"))
         self.consent.agreed.toggled.connect(self._consent)
         self.plan.taken.connect(self._replan)
         self.choices.display.currentIndexChanged.connect(self._measure)

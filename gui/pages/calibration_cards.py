@@ -113,7 +113,10 @@ class ConsentCard(QWidget):
 
 
 class BlocksCard(QWidget):
-    """Blocks, and after each what every decoder would reach."""
+    """Blocks, and after each what every decoder would reach.
+
+    `compared`: whether the ladder has looked, so that the table shows all decoders.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -132,7 +135,7 @@ class BlocksCard(QWidget):
             "Decoder", "Right", "Accuracy, 95 %", "s a selection", "ITR, bit/min, 95 %", "",
             stretch=5,
         )  # fmt: skip
-        self._compared = False
+        self.compared = False
         self.forecast = QLabel()
         self.forecast.setObjectName("muted")
         self.forecast.setWordWrap(True)
@@ -154,8 +157,9 @@ class BlocksCard(QWidget):
         said.addWidget(self.state, 1)
         said.addWidget(self.comparing)
         column.addLayout(said)
-        column.addWidget(self.scores, 1)
+        column.addWidget(self.scores, 100)  # where it is hidden, what is above stays there
         column.addWidget(self.forecast)
+        column.addStretch(1)
 
     def show_parts(self, *, flickers: bool, cues: bool) -> None:
         """Whether blocks flicker, or cues are shown; where neither, cues are only counted."""
@@ -171,7 +175,7 @@ class BlocksCard(QWidget):
     def show_assessment(self, found: Mapping[str, Any] | None) -> None:
         """Show the ladder's last look."""
         self.scores.show_rows([] if found is None else [_row(s, found) for s in found["scores"]])
-        self._compared = found is not None
+        self.compared = found is not None
         if found is None:
             self.forecast.clear()
             return
@@ -183,7 +187,7 @@ class BlocksCard(QWidget):
 
         Only until decoders are compared, for those that are trained cannot be judged sooner.
         """
-        if self._compared or score["accuracy"] is None:
+        if self.compared or score["accuracy"] is None:
             return
         low, high = score["accuracy_low"], score["accuracy_high"]
         itr = "" if score["itr"] is None else f"{score['itr']:.0f}"

@@ -60,8 +60,9 @@ class PlanCard(QWidget):
         self._asked: tuple[float, int, dict[str, float]] | None = None
         low, high = PROVOCATIVE_HZ
         self.table = Table(
-            "Other plans for this screen", "Lines that collide", "Too close to tell by frequency",
-            f"{low:g} to {high:g} Hz", "Beat", stretch=0,
+            "Plans for this screen, the best first", "Lines that collide",
+            "Too close to tell by frequency", f"{low:g} to {high:g} Hz", "Beat with the frames",
+            stretch=0,
         )  # fmt: skip
         self.table.setSelectionMode(QTableWidget.SelectionMode.SingleSelection)
         self.table.setSelectionBehavior(QTableWidget.SelectionBehavior.SelectRows)
@@ -131,6 +132,7 @@ class PlanCard(QWidget):
         except BciError as error:
             others = []
             self.error.setText(str(error))
+        self.table.clearSelection()
         self._has_own = own is not None
         self.plans = [*([own] if own else []), *_different(others, own)]
         words = describe_frames(ready, None)

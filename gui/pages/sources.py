@@ -11,7 +11,6 @@ from PySide6.QtWidgets import (
     QCheckBox,
     QComboBox,
     QDoubleSpinBox,
-    QFileDialog,
     QFormLayout,
     QHBoxLayout,
     QLabel,
@@ -26,6 +25,7 @@ from PySide6.QtWidgets import (
 from bci.errors import BciError
 from bci.lsl import StreamSummary, available_streams
 from bci.sources.brainflow_boards import BOARDS, FIELDS
+from gui.pages.files import ask_file
 
 __all__ = ["BoardForm", "GivenForm", "LSLForm", "RecordingForm", "SimulatedForm", "SourceForm"]
 
@@ -294,9 +294,10 @@ class RecordingForm(SourceForm):
         form.addRow(self.loop)
 
     def _browse(self) -> None:
-        name, _ = QFileDialog.getOpenFileName(self, "Recording to play", self.path.text())
-        if name:
-            self.path.setText(name)
+        ask_file(
+            self, "Recording to play", lambda path: self.path.setText(str(path)),
+            folder=self.path.text(),
+        )  # fmt: skip
 
     def settings(self, paradigm: str) -> dict[str, Any]:
         """See `SourceForm`."""

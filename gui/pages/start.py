@@ -11,7 +11,6 @@ from PySide6.QtCore import QSettings, Qt, Signal
 from PySide6.QtWidgets import (
     QButtonGroup,
     QCheckBox,
-    QFileDialog,
     QFrame,
     QGridLayout,
     QHBoxLayout,
@@ -31,6 +30,7 @@ from bci.config import Config, Participant, Recording
 from bci.errors import BciError
 from bci.templates import Template, find_templates, simulated_paradigm, with_source
 from gui.link import EngineLink
+from gui.pages.files import ask_file
 from gui.pages.sources import (
     BoardForm,
     GivenForm,
@@ -68,7 +68,8 @@ class StartPage(QWidget):
     def __init__(self, settings: QSettings) -> None:
         super().__init__()
         self._settings = settings
-        self._running = False
+        #: The session that runs, with what other pages changed in it (plan, offset of the markers).
+        self.running: Config | None = None
         self.given = GivenForm()
         self.forms: list[SourceForm] = [
             SimulatedForm(), LSLForm(), BoardForm(), RecordingForm(), self.given,
@@ -128,7 +129,8 @@ class StartPage(QWidget):
         opened.setToolTip("A session's YAML, as bci run takes it")
         opened.clicked.connect(self._open)
         saved = QPushButton("Save settings as …")
-        saved.clicked.connect(self._save)
+        saved.clicked.connect(self.save)
+        saved.setToolTip("Of the session that runs, or of the one chosen here (Ctrl+S)")
         bottom.addWidget(opened)
         bottom.addWidget(saved)
         bottom.addWidget(self.error, 1)
@@ -253,9 +255,12 @@ class StartPage(QWidget):
         for form in self.forms:
             form.close_down()
 
-    def set_running(self, running: bool) -> None:
-        """One session at a time: while it runs, none can be started here."""
-        self._running = running
+    def set_running(self, running: bool, session: Config | None = None) -> None:
+        """One session at a time: while it runs, none can be started here.
+
+        `session` is None where its settings are not known.
+        """
+        self.running = session
         for button in (self.go, self.again, self.attach):
             button.setEnabled(not running)
         self.go.setText("A session is running" if running else "Start")
@@ -362,9 +367,7 @@ class StartPage(QWidget):
         self.attach_requested.emit(url, self.token.text().strip())
 
     def _open(self) -> None:
-        name, _ = QFileDialog.getOpenFileName(self, "Session", "", "Session (*.yaml *.yml)")
-        if name:
-            self.open_file(Path(name))
+        ask_file(self, "Open settings", self.open_file, kinds="Session (*.yaml *.yml)")
 
     def open_file(self, path: Path) -> None:
         """Take a session's YAML as it is: as one more template, and its source with it."""
@@ -389,15 +392,18 @@ class StartPage(QWidget):
         if session.recording is not None:
             self.folder.setText(str(session.recording.root))
 
-    def _save(self) -> None:
-        name, _ = QFileDialog.getSaveFileName(self, "Session", "session.yaml", "Session (*.yaml)")
-        if name:
-            self.save_file(Path(name))
+    def save(self) -> None:
+        """Ask where to write the settings."""
+        ask_file(
+            self, "Save settings as", self.save_file, kinds="Session (*.yaml)",
+            save_as="session.yaml",
+        )  # fmt: skip
 
     def save_file(self, path: Path) -> None:
-        """Write the session that is chosen, as `bci run` takes it."""
+        """Write the session that runs, or else the one that is chosen, as `bci run` takes it."""
         try:
-            path.write_text(config.dump(self.chosen()), encoding="utf-8")
+            session = self.running or self.chosen()
+            path.write_text(config.dump(session), encoding="utf-8")
         except (BciError, ValueError, OSError) as error:
             self.show_error(str(error))
 

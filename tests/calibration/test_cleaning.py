@@ -43,7 +43,7 @@ def session(*stages, **changes):
 
 
 ASR = {"kind": "asr", "cutoff": 10.0}
-ICA = {"kind": "ica", "labels": "rules", "remove": ["Eye"]}
+ICA = {"kind": "ica", "labeller": "rules", "remove": ["Eye"]}
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +80,7 @@ def test_a_file_for_each_stage_and_what_was_found(made) -> None:
     folder, said, named = made
     assert sorted(p.name for p in folder.iterdir()) == ["2-ica.safetensors", "3-asr.safetensors"]
     assert "stage 2 (ica), 40.0 s of" in said
-    assert "s of 40.0 s are clean, of rank 10 in 10 channels" in said
+    assert "s of 40.0 s are clean, of rank 9 in 10 channels" in said
     assert "components are taken out, told by rules" in said
     assert "Eye (correlates" in said
     lines = said[said.index("- kind: ica") :]
@@ -200,13 +200,38 @@ def test_training_says_what_calibrates_itself() -> None:
     assert "processing stage 2 (asr) has no calibration file: it learns from the first 20 s" in note
 
 
-@pytest.mark.parametrize("recording", [OPENBCI, PHYSIONET], ids=["openbci", "physionet"])
-def test_asr_of_real_recordings(recording, tmp_path) -> None:
-    if not recording.exists():
-        pytest.skip(f"{recording.parent} is not there")
+@pytest.mark.skipif(not OPENBCI.exists(), reason="../shared/data/openbci is not there")
+def test_blinks_and_a_clenched_jaw_go_and_alpha_stays(tmp_path) -> None:
+    """Of OpenBCI's sample recording: blinks until 20 s, alpha from 30 s on, the jaw from 76 s."""
+    notch = {"kind": "notch", "freq_hz": 60, "harmonics": 2}
+    asr = {"kind": "asr"}
+    named = train(session(notch, asr), OPENBCI, tmp_path / "asr", report=lambda _: None)
+    recording = load_recording(OPENBCI)
+    info, before, _ = entering(named, 2, recording)
+    _, after, _ = entering(named, 3, recording)
+    late = round(0.25 * info.sfreq)
+
+    def rms(x, start_s, stop_s):
+        return np.sqrt(np.mean(x[round(start_s * info.sfreq) : round(stop_s * info.sfreq)] ** 2))
+
+    before, after = before[:-late], after[late:]
+    for disturbed in ((1, 16), (82, 89)):
+        assert rms(after, *disturbed) < 0.6 * rms(before, *disturbed)
+        assert rms(after, *disturbed) < 1.6 * rms(before, 30, 74)
+    alpha = slice(round(30 * info.sfreq), round(74 * info.sfreq))
+    np.testing.assert_array_equal(after[alpha], before[alpha])
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not PHYSIONET.exists(), reason="../shared/data/physionet-s001 is not there")
+def test_ica_then_asr_of_a_real_recording(tmp_path) -> None:
+    """64 channels: what ICA takes out, and the rank that the stage behind it finds."""
     said = []
-    named = train(session(ASR), recording, tmp_path / "asr", report=said.append)
-    assert any("are clean" in line for line in said)
-    found = load_recording(recording)
-    windows = list(Pipeline(named, found.info).windows(Chunk(0, found.data[:5000])))
-    assert all(np.isfinite(w.data).all() for w in windows if w.data is not None)
+    reference = {"kind": "reference"}
+    stages = reference, {"kind": "ica", "labeller": "rules"}, ASR
+    named = train(session(*stages), PHYSIONET, tmp_path / "both", report=said.append)
+    assert any("Eye (topography correlates" in line for line in said)
+    pipeline = Pipeline(named, load_recording(PHYSIONET).info)
+    n_out = sum(line.endswith(", taken out") for line in said)
+    assert pipeline.info.rank == 63 - n_out
+    assert any(f"of rank {63 - n_out} in 64 channels" in line for line in said)

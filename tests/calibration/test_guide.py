@@ -6,8 +6,8 @@ import pytest
 
 from bci.calibration.guide import CalibrationGuide, Step
 from bci.calibration.looks import FEWEST_BLOCKS, own_looks
-from bci.calibration.preparation import prepared
-from bci.config import load, loads
+from bci.calibration.preparation import prepared, with_cues
+from bci.config import dump, load, loads
 from bci.dsp.signal_quality import ChannelQuality
 from bci.errors import ConfigError
 
@@ -128,7 +128,30 @@ def test_imagery_takes_a_recording_and_its_own_cues():
     assert asked.model_copy(update={"recording": None}) == session
 
 
-def test_a_session_with_a_timetable_of_its_own_calibrates_itself():
-    path = Path(__file__).parents[2] / "configs" / "graz_simulated.yaml"
-    with pytest.raises(ConfigError, match="own timetable \\(graz\\) calibrates it"):
-        prepared(load(path))
+def test_a_session_with_a_timetable_is_led_by_whoever_shows_it():
+    asked = load(Path(__file__).parents[2] / "configs" / "graz_simulated.yaml")
+    session = prepared(asked)
+    assert (session.source.cues, session.source.speed) == ("told", 1.0)  # at the pace of life
+    assert session.paradigm == asked.paradigm
+    assert prepared(session) == session
+
+
+def test_imagery_can_be_cued_here():
+    asked = load(Path(__file__).parents[2] / "configs" / "imagery.yaml")
+    session = loads(dump(with_cues(asked)))
+    assert session.paradigm.labels == ("left", "right")
+    assert session.paradigm.idle is None
+    assert dict(session.events) == {"left": "cue/left", "right": "cue/right"}
+    assert prepared(session) == session
+
+
+def test_another_plan_keeps_signal_and_consent():
+    guide = CalibrationGuide([9.0, 10.0])
+    guide.agreed, guide.step = True, Step.BLOCKS
+    guide.see_screen([])
+    guide.see_block(3)
+    guide.replan([11.0, 12.0])
+    assert (guide.step, guide.frequencies_hz, guide.n_blocks) == (Step.PLAN, (11.0, 12.0), 0)
+    assert guide.objections == ["the screen is not measured yet"]
+    guide.see_screen([])
+    assert guide.go_on()

@@ -14,6 +14,7 @@ from bci.denoise.pairs import (
     UNTOUCHED,
     Pairs,
     decomposed_pairs,
+    mirrored,
     prepare,
     recording_pairs,
     simulated_pairs,
@@ -171,27 +172,45 @@ def test_pairs_are_split_by_source(simulated):
     assert len(simulated.of(["nobody"])) == 0
 
 
-def test_varied_pairs_keep_source_clean_signal_and_artifacts(simulated):
-    varied = simulated.varied(np.random.default_rng(0))
-    again = simulated.varied(np.random.default_rng(0))
-    np.testing.assert_array_equal(varied.noisy, again.noisy)
-    sign = np.sign((varied.clean * simulated.clean).sum(axis=(1, 2)))
-    np.testing.assert_array_equal(varied.clean, simulated.clean * sign[:, None, None])
-    assert 0.2 < np.mean(sign > 0) < 0.8
-    added = varied.noisy - varied.clean
-    power = np.square(added).sum(axis=(1, 2))
-    assert abs(np.mean(power == 0) - UNTOUCHED) < 0.1
-    artifacts = simulated.noisy - simulated.clean
-    for k in np.flatnonzero(power)[:20]:
-        own = np.flatnonzero(simulated.source == simulated.source[k])
-        scale = np.einsum("nct,ct->n", artifacts[own], added[k]) / np.square(artifacts[own]).sum(
-            axis=(1, 2)
-        )
-        error = np.abs(artifacts[own] * scale[:, None, None] - added[k]).max(axis=(1, 2))
-        best = own[error.argmin()]
-        assert error.min() < 1e-3
-        assert 0.5 <= abs(scale[error.argmin()]) <= 2.0
-        assert varied.artifact[k] == simulated.artifact[best]
+def test_varied_pairs_are_other_views_of_the_same_windows_and_artifacts():
+    """Each is found again: turned in time, mirrored, with a sign, with one artifact scaled."""
+    rng = np.random.default_rng(0)
+    n, names = 200, ("F3", "Fz", "F4", "O1")
+    clean, artifact = rng.standard_normal((2, n, 4, 16)).astype(np.float32)
+    source = np.repeat(["one", "two"], n // 2)
+    pairs = Pairs(clean + artifact, clean, np.arange(n).astype(str), source, names)
+    varied = pairs.varied(np.random.default_rng(1))
+    np.testing.assert_array_equal(varied.noisy, pairs.varied(np.random.default_rng(1)).noisy)
+    seen = []
+    for k in range(n):
+        for channels in ([0, 1, 2, 3], [2, 1, 0, 3]):
+            views = np.stack([np.roll(clean[k, channels], shift, axis=1) for shift in range(16)])
+            dots = np.einsum("sct,ct->s", views, varied.clean[k]) / np.square(clean[k]).sum()
+            if np.abs(dots).max() > 0.999:
+                shift = int(np.abs(dots).argmax())
+                sign = float(np.sign(dots[shift]))
+                added = np.roll((varied.noisy - varied.clean)[k], -shift, axis=1)[channels] * sign
+                moved = artifact[int(varied.artifact[k])]
+                gain = float((added * moved).sum() / np.square(moved).sum())
+                np.testing.assert_allclose(added, gain * moved, atol=1e-5)
+                seen.append((channels[0], shift, sign, gain))
+        assert len(seen) == k + 1
+        assert source[int(varied.artifact[k])] == source[k]
+    sides, shifts, signs, gains = map(np.array, zip(*seen, strict=True))
+    assert 0.3 < np.mean(sides == 0) < 0.7
+    assert 0.3 < np.mean(signs > 0) < 0.7
+    assert set(shifts.tolist()) == set(range(16))
+    assert abs(np.mean(np.abs(gains) < 1e-6) - UNTOUCHED) < 0.1
+    there = gains[np.abs(gains) > 1e-6]
+    assert there.min() > 0.49
+    assert there.max() < 2.01
+
+
+def test_left_and_right_of_the_head():
+    crossed = [TEMPLATE[k] for k in mirrored(TEMPLATE)]
+    expected = {"Fp1": "Fp2", "Fz": "Fz", "T7": "T8", "P8": "P7", "CP3": "CP4"}
+    assert {name: crossed[TEMPLATE.index(name)] for name in expected} == expected
+    assert mirrored(("PO10", "Cz", "PO9", "F3")).tolist() == [2, 1, 0, 3]
 
 
 def test_pairs_of_other_shapes_are_not_joined(simulated):

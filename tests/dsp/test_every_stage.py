@@ -39,7 +39,6 @@ def calibrated(kind: str) -> str:
         "ica": {
             "unmixing": rng.standard_normal((n_out, n)),
             "mixing": rng.standard_normal((n, n_out)),
-            "mean": rng.standard_normal(n),
             "kept_spread": np.full(n, 20.0),
         },
     }[kind]
@@ -68,7 +67,7 @@ CASES: dict[str, list[dict[str, Any]]] = {
         {"block_s": 0.33, "bad_after": 2, "action": "exclude", "always": ["Cz"]},
     ],
     "amplitude": [{"max_uv": 400.0}, {"max_uv": 400.0, "pad_s": 0.25}],
-    "denoiser": [{"path": tiny("art"), "hop_s": 0.2}, {"path": tiny("u_net"), "hop_s": 0.15}],
+    "denoiser": [{"path": tiny("art"), "hop_s": 0.25}, {"path": tiny("u_net"), "hop_s": 0.2}],
     "broadband_power": [{"baseline_s": 2.5}, {"highpass_hz": 30.0, "baseline": [9.0] * 11}],
     "line_noise": [{}, {"freq_hz": 60.0, "harmonics": 1, "block_s": 0.05}],
     "eog_regression": [

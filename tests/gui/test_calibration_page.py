@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import QObject, Qt, Signal
 
 from bci import config
 from bci.decoders.manifest import Manifest, Score
@@ -332,6 +332,15 @@ def test_training_that_fails_says_why(page, link):
     page.go.click()
     page.refresh(link)
     assert page.error.text() == "training failed: two windows of each label are needed"
+
+
+def test_escape_blanks_from_here_too(page, link, qtbot):
+    to_blocks(page, link)
+    page.go.click()
+    with qtbot.waitActive(page):
+        page.activateWindow()
+    qtbot.keyClick(page, Qt.Key.Key_Escape)
+    assert page.process.asked == ["start", "blank"]
 
 
 def test_what_the_flicker_refuses_is_said(page, link):

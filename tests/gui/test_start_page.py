@@ -4,7 +4,9 @@ import pytest
 from PySide6.QtCore import Qt
 
 from bci import config
+from bci.config import Participant
 from bci.lsl import StreamSummary
+from gui.pages.files import ask_file
 from gui.pages.start import StartPage
 
 
@@ -139,6 +141,20 @@ def test_settings_are_the_daemons_yaml(page, qtbot, tmp_path):
     (tmp_path / "wrong.yaml").write_text("source: {kind: simulatd}")
     page.open_file(tmp_path / "wrong.yaml")
     assert "did you mean 'simulated'?" in page.error.text()
+
+
+def test_files_are_asked_for_beside_the_window(page, qtbot, tmp_path):
+    dialog = ask_file(
+        page, "Save", page.save_file, kinds="Session (*.yaml)", save_as="s.yaml",
+        folder=str(tmp_path),
+    )  # fmt: skip
+    assert dialog.isVisible()
+    assert not dialog.isModal()  # a run may be going on
+    running = page.chosen().model_copy(update={"participant": Participant(id="NOW")})
+    page.set_running(True, running)
+    dialog.fileSelected.emit(str(tmp_path / "s.yaml"))
+    assert config.load(tmp_path / "s.yaml") == running  # not what is chosen for the next
+    dialog.close()
 
 
 def test_an_engine_elsewhere_is_attached_to(page, qtbot):

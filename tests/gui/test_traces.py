@@ -213,7 +213,12 @@ def test_a_filter_that_the_rate_does_not_allow_is_said_in_place(fed, qtbot):
 def test_decisions_and_markers_are_drawn_in(dock):
     dock.link.status = {
         "decoder": {"labels": ["a", "b"]},
-        "markers": {"newest": [{"onset": 4000, "value": "cue/a"}]},
+        "markers": {
+            "newest": [
+                {"onset": 4000, "value": "cue/a"},
+                {"onset": 4100, "value": 'speller/end {"why": "x"}'},
+            ]
+        },
     }
     dock.link.decide("b", {"a": 0.1, "b": 0.9})
     dock.link.decide(None, {}, reasons=("gap",))
@@ -222,7 +227,7 @@ def test_decisions_and_markers_are_drawn_in(dock):
         (4999, "b", True),
         (4999, "– gap", False),
     ]
-    assert dock.canvas.markers[0].text == "cue/a"
+    assert [m.text for m in dock.canvas.markers] == ["cue/a", "speller/end"]
     before = dock.canvas.grab().toImage()
     dock.canvas.markers = []
     assert dock.canvas.grab().toImage() != before

@@ -153,6 +153,7 @@ def test_an_engine_outlives_its_application_and_is_found_again(
     with qtbot.waitSignal(orphan.ended, timeout=30_000):
         again.stop.trigger()
     assert orphan.exit_code == 0
+    qtbot.waitUntil(lambda: again.page == "Start", timeout=30_000)
     assert not orphan.folder.exists()
     assert not page.left_behind.isVisible()
     assert settings.value("running") is None

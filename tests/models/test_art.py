@@ -137,7 +137,10 @@ def mixtures(n, seed):
     return (brain + slow).astype(np.float32), brain.astype(np.float32)
 
 
-@pytest.mark.parametrize(("name", "settings"), [("art", {"skip": True}), ("art_patch", {})])
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [pytest.param("art", {"skip": True}, marks=pytest.mark.slow), ("art_patch", {})],
+)
 def test_they_learn_to_take_a_common_wave_away(name, settings):
     with seeded([0]):
         denoiser = Denoiser(build(name, 4, 64, **(SMALL | {"dropout": 0.0} | settings)))

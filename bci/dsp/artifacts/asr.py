@@ -141,10 +141,10 @@ class ArtifactSubspaceReconstruction(CalibratedStage):
         clean, clean_s = learn(
             x, shaped, usable, sfreq, settings.window_s, settings.method, self._names
         )
-        limits = clean.mean + settings.cutoff * clean.sd
+        limits = (clean.mean + settings.cutoff * clean.sd)[-clean.rank :]
         self.findings = (
             f"{clean_s:.1f} s of {len(x) / sfreq:.1f} s are clean, of rank {clean.rank} in "
-            f"{len(limits)} channels",
+            f"{len(self._names)} channels",
             f"components are replaced from {limits.min():.3g} to {limits.max():.3g} µV on (root "
             "mean square, frequencies weighted)",
         )

@@ -12,7 +12,6 @@ Rates and montages other than the network's own are brought to it and back (see
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -24,6 +23,7 @@ from bci.config import StageSettings
 from bci.denoise.artifact import LoadedDenoiser, load
 from bci.denoise.montage import MontageMap, map_montage, resampled
 from bci.dsp.channels import Columns, eeg_columns
+from bci.dsp.delay import DelayLine
 from bci.errors import ConfigError
 from bci.types import Chunk, Flag, FloatArray, StreamInfo, rate_ratio
 
@@ -36,7 +36,8 @@ class DenoiserSettings(StageSettings):
 
     Belongs behind the filters that it was trained behind: for pairs of recordings a
     band-pass from 1 to 50 Hz and the average reference, which is demanded. All channels are
-    delayed by two hops. Until a window is full, samples pass under the note "warm-up".
+    delayed by two hops; until the first one comes out it is held, under a rejecting flag
+    "delay", and until a window is full, samples pass under the note "warm-up".
 
     A channel that is flat or not finite in a window is for this window as if it were not
     there: its place is filled from the channels around it, and it passes as it is.
@@ -61,8 +62,6 @@ class DenoiserSettings(StageSettings):
 
 class DenoiserStage:
     """Windows at absolute multiples of the hop, one at a time; any chunking gives the same.
-
-    Before the first sample the stream is taken to have had its value.
 
     Parameters
     ----------
@@ -96,10 +95,10 @@ class DenoiserStage:
         self.delay_s = 2 * self._hop / info.sfreq
         self._start = start
         self._line: FloatArray | None = None  # the newest samples, the hop under way at its end
-        self._ready = np.empty((self._hop, info.n_channels))  # output of the hop under way
+        self._delay = DelayLine(2 * self._hop)
+        self._taken = np.zeros((self._hop, len(self._eeg)))  # from the output of the hop under way
         self._note: Flag | None = None  # on that output: of it, `start` and `stop` do not count
         self._newest = np.zeros((self._hop, len(self._eeg)))  # removed by the last window
-        self._flags: list[Flag] = []  # of the input, still to cover output
         self._blend = ((1 - np.cos(np.pi * (np.arange(self._hop) + 0.5) / self._hop)) / 2)[:, None]
         return info
 
@@ -129,49 +128,44 @@ class DenoiserStage:
 
     def __call__(self, chunk: Chunk) -> Chunk:
         """See `Stage`."""
-        data = np.ascontiguousarray(chunk.data, np.float64)
-        self._flags += chunk.flags
-        if len(data) == 0:
-            return Chunk(chunk.start, data)
+        late = self._delay(chunk)
+        out = np.array(late.data, np.float64, order="C")
+        if len(out) == 0:
+            return Chunk(chunk.start, out, late.flags)
         hop, past = self._hop, self._n
         if self._line is None:
-            self._line = np.repeat(data[:1], past + hop, axis=0)
-            self._ready[:] = data[0]
-        out = np.empty_like(data)
+            self._line = np.repeat(np.asarray(chunk.data[:1], np.float64), past + hop, axis=0)
         notes: list[Flag] = []
         at = 0
-        while at < len(data):
+        while at < len(out):
             offset = (chunk.start + at) % hop
-            n = min(hop - offset, len(data) - at)
-            out[at : at + n] = self._ready[offset : offset + n]
-            self._line[past + offset : past + offset + n] = data[at : at + n]
+            n = min(hop - offset, len(out) - at)
+            out[at : at + n, self._eeg] -= self._taken[offset : offset + n]
+            self._line[past + offset : past + offset + n] = chunk.data[at : at + n]
             if self._note is not None:
                 _add(notes, self._note, chunk.start + at, chunk.start + at + n)
             at += n
             if offset + n == hop:
                 self._turn(chunk.start + at)
-        return Chunk(chunk.start, out, (*self._passed(chunk), *notes))
+        return Chunk(chunk.start, out, (*late.flags, *notes))
 
     def _turn(self, end: int) -> None:
-        """A hop is complete: clean the window that ends here, make the output of the next hop."""
+        """A hop is complete: clean the window that ends here; what to take from the next hop."""
         assert self._line is not None
         hop = self._hop
         self._line[: self._n] = self._line[hop:].copy()
-        window = self._line[: self._n]
-        full = end - self._start >= self._n
-        removed = self._removed(window[:, self._eeg]) if full else np.zeros((2 * hop, 1))
-        self._ready[:] = window[-2 * hop : -hop]
-        taken = self._newest + self._blend * (removed[:hop] - self._newest)
-        self._newest = np.broadcast_to(removed[hop:], self._newest.shape)
-        if not full:
+        window = self._line[: self._n, self._eeg]
+        if end - self._start < self._n:
             self._note = Flag(0, 1, "warm-up", rejects=False)
             return
-        self._note = None
-        before = self._ready[:, self._eeg]
-        self._ready[:, self._eeg] = before - taken
+        removed = self._removed(window)
+        self._taken = self._newest + self._blend * (removed[:hop] - self._newest)
+        self._newest = removed[hop:]
+        before = window[-2 * hop : -hop]
         good = np.isfinite(before).all(axis=0)
-        if _rms(taken[:, good]) >= self._settings.noted_from * _rms(before[:, good]):
-            self._note = Flag(0, 1, "denoiser", rejects=False, repairs=True)
+        much = _rms(self._taken[:, good]) >= self._settings.noted_from * _rms(before[:, good])
+        mended = much and self._taken.any()
+        self._note = Flag(0, 1, "denoiser", rejects=False, repairs=True) if mended else None
 
     def _removed(self, window: FloatArray) -> FloatArray:
         """What the network takes away, shape (2 * hop, n_eeg), in the newest two hops."""
@@ -195,15 +189,6 @@ class DenoiserStage:
         on_template = laid.to_template(x)
         removed: FloatArray = on_template - self._denoiser.clean(on_template)
         return laid.from_template(removed)
-
-    def _passed(self, chunk: Chunk) -> Iterator[Flag]:
-        """Flags of the input, from when it comes in until it has come out."""
-        late = 2 * self._hop
-        for f in self._flags:
-            start, stop = max(f.start, chunk.start), min(f.stop + late, chunk.stop)
-            if start < stop:
-                yield Flag(start, stop, f.reason, f.channel, f.rejects, f.repairs)
-        self._flags = [f for f in self._flags if f.stop + late > chunk.stop]
 
 
 def _add(notes: list[Flag], note: Flag, start: int, stop: int) -> None:

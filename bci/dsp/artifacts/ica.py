@@ -10,12 +10,17 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from bci.denoise.components import Label
+from bci.denoise.decomposition import Decomposition, Labeller, decompose, filtered
 from bci.dsp.artifacts.calibration import Arrays, CalibratedSettings, CalibratedStage
-from bci.dsp.artifacts.ica_calibration import Labels, decompose
+from bci.dsp.artifacts.clean_stretches import clean_windows
 from bci.dsp.channels import Columns, eeg_columns, eeg_rank
 from bci.errors import CalibrationFailed, ConfigError
 from bci.types import Chunk, Flag, FloatArray, StreamInfo
 
+#: A window is not fitted to where more than this share of its channels are disturbed: artifacts
+#: are to be learnt, loose electrodes and tugged cables are not.
+MAX_BAD_CHANNELS = 0.5
+WINDOW_S = 0.5
 #: A sample counts as mended where more is taken away than this many times the (robust) spread of
 #: what stays in the channel: the filter alters every sample a little.
 NOTED = 3.0
@@ -37,7 +42,7 @@ class ICA(CalibratedSettings):
         min_length=1,
         description="what is taken out, of: " + ", ".join(get_args(Label)),
     )
-    labels: Labels = Field(
+    labeller: Labeller = Field(
         "auto", description="what tells components: ICLabel, rules, or auto: ICLabel if installed"
     )
     min_proba: float = Field(
@@ -51,7 +56,7 @@ class ICA(CalibratedSettings):
 
 
 class ComponentRemoval(CalibratedStage):
-    """x - A W (x - m), with A the topographies of what is taken out and W its unmixing."""
+    """x - A W x, with A the topographies of what is taken out and W its unmixing."""
 
     def __init__(self, settings: ICA) -> None:
         super().__init__(settings)
@@ -88,7 +93,7 @@ class ComponentRemoval(CalibratedStage):
     def calibrate(self, block: FloatArray, usable: NDArray[np.bool_]) -> Arrays:
         """See `CalibratedStage.calibrate`."""
         settings = self._ica
-        found = decompose(block, usable, self._info, self._eeg, settings.labels, settings.seed)
+        found, used_s = self._decompose(block, usable)
         out = [
             i
             for i, c in enumerate(found.components)
@@ -101,8 +106,8 @@ class ComponentRemoval(CalibratedStage):
                 "nothing would be left; look at the electrodes, or let 'remove' name less"
             )
         self.findings = (
-            f"{found.used_s:.1f} s of {len(block) / self._info.sfreq:.1f} s used; {len(out)} of "
-            f"{n} components are taken out, told by {found.by}",
+            f"{used_s:.1f} s of {len(block) / self._info.sfreq:.1f} s used; {len(out)} of {n} "
+            f"components are taken out, told by {found.labeller}",
             *(
                 f"component {i}: {c.label} ({c.evidence})" + (", taken out" if i in out else "")
                 for i, c in enumerate(found.components)
@@ -110,19 +115,40 @@ class ComponentRemoval(CalibratedStage):
         )
         unmixing, mixing = found.unmixing[out], found.mixing[:, out]
         x = block[usable][:, self._eeg]
-        kept = x - (x - found.mean) @ unmixing.T @ mixing.T
+        kept = x - x @ unmixing.T @ mixing.T
         return {
             "unmixing": unmixing,
             "mixing": mixing,
-            "mean": found.mean,
             "kept_spread": 1.4826 * np.median(np.abs(kept - np.median(kept, axis=0)), axis=0),
         }
+
+    def _decompose(
+        self, block: FloatArray, usable: NDArray[np.bool_]
+    ) -> tuple[Decomposition, float]:
+        """The components, and the seconds of signal that they were fitted to."""
+        info, settings = self._info, self._ica
+        x = np.ascontiguousarray(block[:, self._eeg].T)
+        fast = filtered(x, info.sfreq).T
+        windows = clean_windows(fast, usable, info.sfreq, WINDOW_S, "ica", MAX_BAD_CHANNELS)
+        names = [info.ch_names[i] for i in self._eeg.tolist()]
+        eog = np.flatnonzero(np.array(info.ch_types) == "eog")
+        found = decompose(
+            x,
+            info.sfreq,
+            names,
+            positions=np.array([info.positions.get(name, (np.nan,) * 3) for name in names]),
+            eog=block[:, eog].T,
+            used=windows.mask(len(block)),
+            labeller=settings.labeller,
+            seed=settings.seed,
+        )
+        return found, windows.seconds(info.sfreq)
 
     def adopt(self, arrays: Arrays) -> None:
         """See `CalibratedStage.adopt`."""
         shapes = {key: value.shape for key, value in arrays.items()}
         n, n_out = len(self._eeg), len(arrays.get("unmixing", ()))
-        expected = {"unmixing": (n_out, n), "mixing": (n, n_out), "mean": (n,), "kept_spread": (n,)}
+        expected = {"unmixing": (n_out, n), "mixing": (n, n_out), "kept_spread": (n,)}
         if shapes != expected:
             raise ConfigError(
                 f"ica: its calibration holds {shapes}, and {expected} are expected for the {n} EEG "
@@ -130,7 +156,6 @@ class ComponentRemoval(CalibratedStage):
             )
         self._unmixing = np.ascontiguousarray(arrays["unmixing"])
         self._topographies = np.ascontiguousarray(arrays["mixing"].T)
-        self._offsets = self._unmixing @ arrays["mean"]
         self._noted = NOTED * arrays["kept_spread"]
         self.arrays = arrays
 
@@ -140,12 +165,9 @@ class ComponentRemoval(CalibratedStage):
             return chunk
         x = np.take(chunk.data, self._eeg, axis=1)
         removed = np.zeros_like(x)
-        for weights, topography, offset in zip(
-            self._unmixing, self._topographies, self._offsets, strict=True
-        ):
+        for weights, topography in zip(self._unmixing, self._topographies, strict=True):
             # a sum over each row, and no matrix product: the same for any number of samples
-            source = np.add.reduce(x * weights, axis=1, keepdims=True) - offset
-            removed += source * topography
+            removed += np.add.reduce(x * weights, axis=1, keepdims=True) * topography
         out = chunk.data.copy()
         out[:, self._eeg] = x - removed
         mended = (np.abs(removed) > self._noted).any(axis=1)

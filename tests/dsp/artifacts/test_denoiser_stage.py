@@ -157,12 +157,14 @@ def test_nothing_left_alive_passes_as_it_is():
     assert not covered(flags, "denoiser", 300).any()
 
 
-def test_flags_stay_until_their_samples_are_out():
+def test_flags_go_with_their_samples():
     made = stage(known(lambda x: x), stream(), hop_s=0.05)
     flags = [Flag(100, 110, "gap"), Flag(150, 151, "bad-channel", "Cz", False)]
-    _, out = run(made, noise(300), cuts=[105, 130, 150], flags=flags)
-    np.testing.assert_array_equal(np.flatnonzero(covered(out, "gap", 300)), range(100, 134))
-    np.testing.assert_array_equal(np.flatnonzero(covered(out, "bad-channel", 300)), range(150, 175))
+    _, out = run(made, noise(300), cuts=[110, 130, 151], flags=flags)
+    np.testing.assert_array_equal(np.flatnonzero(covered(out, "gap", 300)), range(124, 134))
+    np.testing.assert_array_equal(np.flatnonzero(covered(out, "bad-channel", 300)), [174])
+    np.testing.assert_array_equal(np.flatnonzero(covered(out, "delay", 300)), range(24))
+    assert next(f for f in out if f.reason == "delay").rejects
 
 
 def test_each_channel_by_itself_where_the_denoiser_knows_no_names():

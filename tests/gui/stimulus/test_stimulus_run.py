@@ -7,7 +7,10 @@ import threading
 import pytest
 from pydantic import ValidationError
 
+from bci.paradigms.keyboard import UNDO, Key, KeyboardLayout
 from bci.paradigms.layouts import load_layout
+from bci.paradigms.planner import of_session
+from bci.paradigms.speller import Target, retuned
 from bci.paradigms.spelling_scene import Phase
 from bci.types import Decision, Quality
 from gui.link import Answer
@@ -73,6 +76,23 @@ def test_calibration_is_refused_where_frames_are_dropped(make):
     assert "7 of 67 frames were dropped" in refused["why"][0]
     assert stage.run.phase is Phase.READY
     assert stage.link.markers == []
+
+
+@pytest.mark.parametrize(("refresh_hz", "fits"), [(60.0, True), (75.0, False)])
+def test_whole_frames_are_shown_only_on_the_screen_they_were_planned_for(make, refresh_hz, fits):
+    frequencies = [refresh_hz / n for n in range(4, 8)]
+    session = {f"{hz:g} Hz": hz for hz in frequencies}
+    flickers = of_session(session, "locked", refresh_hz)
+    grid = [Target(name, hz, 0.0, 0, k) for k, (name, hz) in enumerate(session.items())]
+    targets = retuned(grid, flickers)
+    keys = (UNDO, *(Key("type", letter, letter) for letter in "ABC"))
+    layout = KeyboardLayout(tuple(t.label for t in targets), {"home": keys})
+    shown = [flickers[t.label] for t in targets]
+    stage = make((targets, layout), shown, mode="calibration", **SMALL).started()
+    stage.frames(10)
+    refused = [why for line in stage.talk.all("refused") for why in line["why"]]
+    assert (refused == []) == fits
+    assert fits or "4 targets were planned for another screen" in refused[0]
 
 
 def test_spelling_is_refused_where_the_decoder_knows_other_targets(make):

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import yaml
 
 from bci import config as configs
 from bci.config import Config, DecoderSettings, Recording
 from bci.errors import ConfigError
-from bci.paradigms.planner import Plan
 from bci.paradigms.timetable import CUE, IMAGERY_ON
+
+if TYPE_CHECKING:
+    from bci.paradigms.planner import Plan
 
 #: Rungs above a decoder that needs no training, from the one that needs least.
 RUNGS = ("offset_fbcca", "ecca", "trca", "tdca")

@@ -18,7 +18,7 @@ from pydantic import Field, model_validator
 from bci.clock import now
 from bci.config import SourceSettings
 from bci.errors import ConfigError, SourceError
-from bci.paradigms import imagery, planner, speller, timetable
+from bci.paradigms import imagery, speller, timetable
 from bci.types import RawMarker, Reading, Samples, SourceState, StreamInfo
 
 if TYPE_CHECKING:
@@ -145,6 +145,8 @@ class SimulatedSettings(SourceSettings):
         known = _SPELLERS.get(self.paradigm, ())
         if self.frequencies_hz is None:
             return known
+        from bci.paradigms import planner  # here: imports scipy
+
         named = {f"{hz:g} Hz": hz for hz in self.frequencies_hz}
         return speller.retuned(known, planner.of_session(named, "sampled", None))
 

@@ -392,7 +392,7 @@ class CalibrationPage(QWidget):
 
     def _hear(self, line: dict[str, Any]) -> None:
         match line["say"]:
-            case "ready":
+            case "ready" if self._flickers:
                 self._plan(line)
             case "state" if self._mode != "measure":
                 self._phase = line["phase"]

@@ -323,6 +323,47 @@ def test_imagery_is_trained_at_once_on_the_cues_that_came(page, link, qtbot, tmp
         page.further.click()
 
 
+GRAZ = """
+source: {kind: simulated, paradigm: imagery, speed: null}
+paradigm: {kind: graz, calibration_runs: 2, feedback_runs: 1, trials_per_label: 3, idle: null}
+events: {left: cue/left, right: cue/right}
+window: {kind: sliding, length_s: 2.0, markers: [imagery_on]}
+decoder: {kind: mdm}
+recording: {}
+"""
+
+
+def test_a_timetable_of_cues_is_shown_and_its_runs_are_counted(page, link, qtbot):
+    page.set_session("http://127.0.0.1:1", "a-token-of-16-signs", config.loads(GRAZ))
+    assert page.further.text() == "Start again for calibration"
+    with qtbot.waitSignal(page.session_requested) as asked:
+        page.further.click()  # whatever the signal of this session is like
+    (session,) = asked.args
+    page.set_session("http://127.0.0.1:1", "a-token-of-16-signs", session)
+    page.refresh(link)
+    page.further.click()
+    assert "<b>Blocks" in page.path.text()
+    page.go.click()
+    settings = page.process.settings
+    assert (settings.mode, settings.graz) == ("graz", session.paradigm)
+    page.process.said.emit(READY)
+    for n_done, objects in ((6, True), (11, True), (12, False)):
+        state = {"say": "state", "phase": "rest", "note": "", "n_done": n_done, "text": ""}
+        page.process.said.emit(state)
+        assert page.further.isEnabled() != objects
+    assert page.blocks.progress.value() == 12
+    assert page.blocks.progress.maximum() == 18
+    page.process.said.emit({
+        "say": "score", "n_trials": 4, "n_right": 3, "accuracy": 0.75, "accuracy_low": 0.3,
+        "accuracy_high": 0.95,
+    })  # fmt: skip
+    assert "With feedback: 3 of 4 trials right" in page.blocks.forecast.text()
+    failed = {"ready": True, "training": False, "error": "two windows of each are needed"}
+    link.status = {**link.status, "paradigm": failed}
+    page.refresh(link)
+    assert page.error.text() == "without feedback: two windows of each are needed"
+
+
 def test_training_that_fails_says_why(page, link):
     page.set_session("http://127.0.0.1:1", "a-token-of-16-signs", config.loads(IMAGERY))
     link.answer = Answer(False, 422, "training failed: two windows of each label are needed")

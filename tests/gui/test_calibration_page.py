@@ -359,7 +359,7 @@ def test_a_timetable_of_cues_is_shown_and_its_runs_are_counted(page, link, qtbot
     })  # fmt: skip
     assert "With feedback: 3 of 4 trials right" in page.blocks.forecast.text()
     failed = {"ready": True, "training": False, "error": "two windows of each are needed"}
-    link.status = {**link.status, "paradigm": failed}
+    link.status |= {"paradigm": failed, "decoder": {"model": "", "labels": []}}
     page.refresh(link)
     assert page.error.text() == "without feedback: two windows of each are needed"
 

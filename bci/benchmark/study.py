@@ -33,9 +33,9 @@ Say = Callable[[str], None]
 
 #: Kind: module and class of its settings; a benchmark of decoders has none.
 KINDS = {
-    "denoise": "bci.benchmark.denoise:DenoiseStudy",
-    "denoise_decoders": "bci.benchmark.denoise_decoders:DecoderStudy",
-    "denoise_recordings": "bci.benchmark.denoise_recordings:RecordingStudy",
+    "denoise": "bci.benchmark.cleaning.bank_study:DenoiseStudy",
+    "denoise_decoders": "bci.benchmark.cleaning.decoder_study:DecoderStudy",
+    "denoise_recordings": "bci.benchmark.cleaning.recording_study:RecordingStudy",
 }
 _PAGE = "study.html.j2"
 

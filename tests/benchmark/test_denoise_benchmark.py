@@ -13,13 +13,13 @@ import pytest
 from scipy.stats import binomtest
 
 from bci.benchmark import main, study
+from bci.benchmark.cleaning.contamination import AddedArtifacts, contaminate
+from bci.benchmark.cleaning.decoder_study import decoded_right
+from bci.benchmark.cleaning.methods import DenoiserMethod, NetworkMethod, Task
+from bci.benchmark.cleaning.report import chosen, margins
+from bci.benchmark.cleaning.windows import Windows
 from bci.benchmark.config import PipelineSettings
-from bci.benchmark.contamination import AddedArtifacts, contaminate
 from bci.benchmark.datasets.simulated import SimulatedSetSettings
-from bci.benchmark.denoise_decoders import decoded_right
-from bci.benchmark.denoise_methods import DenoiserMethod, NetworkMethod, Task
-from bci.benchmark.denoise_report import chosen, margins
-from bci.benchmark.denoise_windows import Windows
 from bci.denoise.bank import Bank
 from bci.errors import ConfigError
 from bci.sources.files import Recording

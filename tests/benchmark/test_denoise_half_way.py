@@ -12,8 +12,8 @@ import pytest
 import yaml
 
 from bci.benchmark import main
-from bci.benchmark.denoise_decoders import DecoderStudy
-from bci.benchmark.denoise_report import MAX_LOSS, UNTOUCHED, margins, scores
+from bci.benchmark.cleaning.decoder_study import DecoderStudy
+from bci.benchmark.cleaning.report import MAX_LOSS, UNTOUCHED, margins, scores
 from bci.benchmark.study import run
 
 #: What the configuration's rule chooses for both decoders, on the people that it sets aside.

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bci.benchmark.denoise_recordings import ALL, RecordingStudy, rows
-from bci.benchmark.recording_methods import ICA, Task
+from bci.benchmark.cleaning.recording_methods import ICA, Task
+from bci.benchmark.cleaning.recording_study import ALL, RecordingStudy, rows
 from bci.denoise.pairs import Pairs, simulated_pairs
 from bci.errors import ConfigError
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bci.benchmark.denoise_methods import FilterMethod, Task
+from bci.benchmark.cleaning.methods import FilterMethod, Task
 from bci.denoise import metrics
 from bci.denoise.bank import Bank, pairs
 

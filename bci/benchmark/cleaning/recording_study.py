@@ -19,7 +19,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from bci.benchmark import study
-from bci.benchmark.recording_methods import RecordingMethod, Task
+from bci.benchmark.cleaning.recording_methods import RecordingMethod, Task
 from bci.benchmark.store import Row
 from bci.benchmark.version import code_version
 from bci.calibration.denoising_data import PairsData, PairSources
@@ -32,7 +32,11 @@ log = logging.getLogger(__name__)
 
 #: Sources that a piece's rows depend on.
 CODE = (
-    *("benchmark/denoise_recordings.py", "benchmark/recording_methods.py", "denoise"),
+    *(
+        "benchmark/cleaning/recording_study.py",
+        "benchmark/cleaning/recording_methods.py",
+        "denoise",
+    ),
     *("calibration/denoising_data.py", "dsp/artifacts/denoiser.py", "../models"),
 )
 ALL = "all"

@@ -36,7 +36,7 @@ BANK = (
 
 
 def bank_sections(rows: Sequence[Row]) -> list[Section]:
-    """Sections of `bci.benchmark.denoise`: one for each artifact."""
+    """Sections of `bci.benchmark.cleaning.bank_study`: one for each artifact."""
     whole = [row for row in rows if not row["error"]]
     return [
         _of_artifact(name, [row for row in whole if row["artifact"] == name])
@@ -108,7 +108,7 @@ def _better(rows: Sequence[Row]) -> Table | None:
 
 
 def decoder_sections(rows: Sequence[Row]) -> list[Section]:
-    """Sections of `bci.benchmark.denoise_decoders`: one for each data set."""
+    """Sections of `bci.benchmark.cleaning.decoder_study`: one for each data set."""
     whole = [row for row in rows if not row["error"]]
     names = dict.fromkeys(row["dataset"] for row in whole)
     return [_of_set(name, [row for row in whole if row["dataset"] == name]) for name in names]

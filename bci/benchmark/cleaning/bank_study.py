@@ -34,8 +34,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from bci.benchmark import denoise_report, study
-from bci.benchmark.denoise_methods import (
+from bci.benchmark import study
+from bci.benchmark.cleaning import report
+from bci.benchmark.cleaning.methods import (
     Artifact,
     MethodPart,
     NeedsChannels,
@@ -54,7 +55,7 @@ log = logging.getLogger(__name__)
 
 #: Sources that a piece's rows depend on.
 CODE = (
-    *("benchmark/denoise.py", "benchmark/denoise_methods.py", "denoise", "metrics.py"),
+    *("benchmark/cleaning/bank_study.py", "benchmark/cleaning/methods.py", "denoise", "metrics.py"),
     *("calibration/denoising.py", "calibration/denoising_data.py", "../models"),
 )
 
@@ -106,7 +107,7 @@ class DenoiseStudy(Settings):
 
     def sections(self, found: Sequence[Row]) -> list[Section]:
         """For each artifact the figures of every method at every SNR."""
-        return denoise_report.bank_sections(found)
+        return report.bank_sections(found)
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from bci.benchmark import census
+from bci.benchmark.cleaning import census
+from bci.benchmark.cleaning.contamination import AddedArtifacts, Pair, contaminate
 from bci.benchmark.config import DatasetPart, PipelinePart
-from bci.benchmark.contamination import AddedArtifacts, Pair, contaminate
 from bci.benchmark.datasets.recorded import RecordedDataset
 from bci.benchmark.datasets.simulated import ArtifactSettings, SimulatedSetSettings
 from bci.calibration import training

@@ -33,17 +33,18 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from bci.benchmark import census, denoise_report, index, pipelines, scoring, study
-from bci.benchmark.config import PipelineSettings
-from bci.benchmark.datasets.recorded import RecordedDataset
-from bci.benchmark.denoise_report import UNTOUCHED
-from bci.benchmark.denoise_windows import (
+from bci.benchmark import index, pipelines, scoring, study
+from bci.benchmark.cleaning import census, report
+from bci.benchmark.cleaning.report import UNTOUCHED
+from bci.benchmark.cleaning.windows import (
     JudgedSet,
     Windows,
     count_components,
     cut_windows,
     recordings,
 )
+from bci.benchmark.config import PipelineSettings
+from bci.benchmark.datasets.recorded import RecordedDataset
 from bci.benchmark.pipelines import Context
 from bci.benchmark.store import Row
 from bci.benchmark.trials import stratified
@@ -56,7 +57,7 @@ from bci.html import Section
 #: Sources that a piece's rows depend on.
 CODE = (
     *(*ENGINE, "denoise"),
-    *(f"benchmark/{n}.py" for n in ("contamination", "denoise_decoders", "denoise_windows")),
+    *(f"benchmark/cleaning/{n}.py" for n in ("contamination", "decoder_study", "windows")),
 )
 
 
@@ -113,7 +114,7 @@ class DecoderStudy(Settings):
 
     def sections(self, found: Sequence[Row]) -> list[Section]:
         """Scores by chain, the verdict on the chosen one, scores by subject."""
-        return denoise_report.decoder_sections(found)
+        return report.decoder_sections(found)
 
 
 # --- one subject behind one chain ----------------------------------------------------------------

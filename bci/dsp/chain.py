@@ -88,19 +88,23 @@ class Chain:
         `keep_calibration`: the same stream goes on after a break, with the same electrodes,
         so what stages have learnt about it still holds.
         """
-        self._position = start
-        self._infos, self._ratios = [info], []
+        infos: list[StreamInfo] = [info]
+        ratios: list[Fraction] = []
+        looks: list[Lookahead | None] = []
         for i, stage in enumerate(self.stages):
-            before = self._infos[-1]
-            after = _reset(stage, before, self._at(i), keep_calibration)
-            self._ratios.append(rate_ratio(after.sfreq, before.sfreq))
-            if not self._active[i] and (why := self._difference(i, before, after)):
+            before = infos[-1]
+            after = _reset(stage, before, _index_after(ratios, start), keep_calibration)
+            ratios.append(rate_ratio(after.sfreq, before.sfreq))
+            why = self._difference(i, before, after)
+            if why is not None and not self._active[i]:
                 raise ConfigError(why)
-            n_held = _n_held(stage, before) if self._difference(i, before, after) is None else 0
-            self._looks[i] = Lookahead(stage, n_held, self._active[i]) if n_held else None
-            self._infos.append(after if self._active[i] else before)
+            n_held = _n_held(stage, before) if why is None else 0
+            looks.append(Lookahead(stage, n_held, self._active[i]) if n_held else None)
+            infos.append(after if self._active[i] else before)
+        # all at once: another thread may ask meanwhile what there is
+        self._position, self._infos, self._ratios, self._looks = start, infos, ratios, looks
         self._join()
-        return self._infos[-1]
+        return infos[-1]
 
     def __call__(self, chunk: Chunk) -> Chunk:
         """See `Stage`."""
@@ -202,10 +206,7 @@ class Chain:
 
     def _at(self, i: int) -> int:
         """Index, in the rate before stage `i`, of the next sample that enters it."""
-        index = self._position
-        for ratio in self._ratios[:i]:
-            index = -(-index * ratio.numerator // ratio.denominator)
-        return index
+        return _index_after(self._ratios[:i], self._position)
 
     def _join(self) -> None:
         """Make the list of what is called: stages in use, neighbouring filters fused."""
@@ -224,6 +225,13 @@ class Chain:
                 self._runs.extend(self._looks[i] or self.stages[i] for i in members)
                 self._whose.extend([(i, 1.0)] if self._active[i] else [] for i in members)
         self._run_s = [0.0] * len(self._runs)
+
+
+def _index_after(ratios: Sequence[Fraction], index: int) -> int:
+    """Index, behind stages that change the rate so, of the first sample from `index` on."""
+    for ratio in ratios:
+        index = -(-index * ratio.numerator // ratio.denominator)
+    return index
 
 
 def _n_held(stage: Stage, info: StreamInfo) -> int:

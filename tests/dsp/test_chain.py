@@ -164,3 +164,23 @@ def test_a_bypass_set_before_the_first_reset_is_checked_there(info) -> None:
     with pytest.raises(ConfigError, match="cannot be by-passed"):
         chain.reset(info)
     chain.reset(replace(info, sfreq=50.0))
+
+
+def test_it_can_be_asked_while_it_is_reset(info) -> None:
+    """As the status of a session is, by another thread, in the middle of a gap."""
+    seen = []
+
+    class Asking:
+        delay_s = 0.01
+
+        def reset(self, info, start=0):
+            seen.append((chain.why_needed(1), chain.delays, chain.delay_s, chain.ratio))
+            return info
+
+        def __call__(self, chunk):
+            return chunk
+
+    chain = Chain([Asking(), Asking()])
+    chain.reset(info)
+    chain.reset(info, 400)
+    assert seen[-1] == (None, (0.01, 0.01), 0.02, 1)

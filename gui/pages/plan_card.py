@@ -60,7 +60,7 @@ class PlanCard(QWidget):
         self._asked: tuple[float, int, dict[str, float]] | None = None
         low, high = PROVOCATIVE_HZ
         self.table = Table(
-            "Plans for this screen, the best first", "Lines that collide",
+            "Plans for this screen: in use, then the best first", "Lines that collide",
             "Too close to tell by frequency", f"{low:g} to {high:g} Hz", "Beat with the frames",
             stretch=0,
         )  # fmt: skip

@@ -126,15 +126,11 @@ class TimingPage(QWidget):
         self.plot.addItem(self._bars)
         self.plot.setMouseEnabled(False, False)
         self.plot.hideButtons()
-        self.plot.setXRange(0.0, 100.0)
-        self.plot.setYRange(0.0, 10.0)
-        for side in ("bottom", "left"):
-            self.plot.getAxis(side).enableAutoSIPrefix(False)
         self.plot.setLabel("bottom", "from the flip to its edge in the samples, ms")
         self.plot.setLabel("left", "flips")
         for side in ("bottom", "left"):
             self.plot.getAxis(side).enableAutoSIPrefix(False)
-        self.plot.setRange(xRange=(0.0, 100.0), yRange=(0.0, 10.0), padding=0.0)
+        self.plot.setRange(xRange=(0.0, 100.0), yRange=(0.0, 10.5), padding=0.0)
         self._colour()
         grid = QGridLayout()
         grid.setSpacing(12)

@@ -32,6 +32,7 @@ def subject(qapp, spellers, tmp_path):
     process.start()
     yield process
     process.stop()
+    process.wait()
 
 
 @pytest.fixture

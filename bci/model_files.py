@@ -8,9 +8,34 @@ import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, Self, TypeVar
+
+from pydantic import ValidationError
 
 from bci.errors import ModelError
+
+MANIFEST = "manifest.json"
+
+
+class Digested(Protocol):
+    """A manifest (one of pydantic's models) that knows the digest of what it says."""
+
+    @property
+    def digest(self) -> str:
+        """As it was saved."""
+        ...
+
+    def content_digest(self) -> str:
+        """As it is now; another one than `digest` where something was altered."""
+        ...
+
+    @classmethod
+    def model_validate_json(cls, json_data: bytes, /) -> Self:
+        """Read it; raises pydantic's ValidationError."""
+        ...
+
+
+M = TypeVar("M", bound=Digested)
 
 
 def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
@@ -70,3 +95,40 @@ def read_file(path: Path) -> bytes:
         ) from error
     except OSError as error:
         raise ModelError(f"'{path}' cannot be read: {error.strerror or error}") from error
+
+
+def read_manifest(folder: Path, kind: type[M], name: str, fault: str = "damaged") -> M:
+    """Read the manifest of a folder, checked to be as it was saved.
+
+    Parameters
+    ----------
+    folder : path
+    kind : class
+        Of the manifest.
+    name : str
+        What the folder holds, for messages: "model".
+    fault : str
+        What a manifest is that cannot be understood.
+
+    Raises
+    ------
+    ModelError
+        It is missing, damaged or altered.
+    """
+    if not folder.is_dir():
+        what = "is a file" if folder.exists() else "does not exist"
+        raise ModelError(f"{name} '{folder}' {what}; a {name} is a folder with a {MANIFEST}")
+    try:
+        manifest = kind.model_validate_json(read_file(folder / MANIFEST))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or MANIFEST
+        raise ModelError(
+            f"{name} '{folder}': {MANIFEST} is {fault}: {where}: {first['msg']}"
+        ) from error
+    if manifest.content_digest() != manifest.digest:
+        raise ModelError(
+            f"{name} '{folder}': {MANIFEST} was altered after saving (its digest differs); copy or "
+            f"train the {name} anew"
+        )
+    return manifest

@@ -19,8 +19,9 @@ from bci.config import Config, DecoderSettings
 from bci.decoders import AdaptiveDecoder, Decoder, MomentsDecoder, RewardedDecoder
 from bci.decoders.manifest import Manifest, adaptation, check
 from bci.decoders.stopping import StoppingRule
-from bci.decoders.storage import load, read_manifest, save
+from bci.decoders.storage import load, save
 from bci.errors import ConfigError, UntrainedDecoder
+from bci.model_files import read_manifest
 from bci.types import FloatArray, Moments, StreamInfo
 
 __all__ = [
@@ -208,4 +209,4 @@ def bypassed(config: Config) -> dict[int, str]:
     settings = config.decoder
     if not isinstance(settings, ModelSettings):
         return {}
-    return read_manifest(settings.path).why_bypassed
+    return read_manifest(settings.path, Manifest, "model").why_bypassed

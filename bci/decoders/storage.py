@@ -23,7 +23,6 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 from zipfile import BadZipFile
 
 import numpy as np
-from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors import numpy as safetensors
 from sklearn.base import BaseEstimator
@@ -33,10 +32,8 @@ from bci import registry
 from bci.decoders import Decoder
 from bci.decoders.manifest import Manifest
 from bci.errors import ModelError
-from bci.model_files import read_file, write_folder
+from bci.model_files import MANIFEST, read_file, read_manifest, write_folder
 from bci.types import FloatArray
-
-MANIFEST = "manifest.json"
 
 #: Kind of a model that is no decoder of this package but any scikit-learn estimator.
 SKLEARN = "sklearn"
@@ -160,7 +157,7 @@ def load(folder: str | Path, trusted: Sequence[str] = ()) -> tuple[Decoder, Mani
         installed, or a skops file holds types that are not trusted.
     """
     folder = Path(folder)
-    manifest = read_manifest(folder)
+    manifest = read_manifest(folder, Manifest, "model")
     data = read_file(folder / manifest.file)
     if hashlib.sha256(data).hexdigest() != manifest.file_sha256:
         raise ModelError(
@@ -282,30 +279,3 @@ def _versions() -> dict[str, str]:
 
 
 # --- files -----------------------------------------------------------------------------------
-
-
-def read_manifest(folder: Path) -> Manifest:
-    """Read a manifest alone.
-
-    Raises
-    ------
-    ModelError
-        It is missing, damaged or altered.
-    """
-    if not folder.is_dir():
-        what = "is a file" if folder.exists() else "does not exist"
-        raise ModelError(f"model '{folder}' {what}; a model is a folder with a {MANIFEST}")
-    try:
-        manifest = Manifest.model_validate_json(read_file(folder / MANIFEST))
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or MANIFEST
-        raise ModelError(
-            f"model '{folder}': {MANIFEST} is damaged: {where}: {first['msg']}"
-        ) from error
-    if manifest.content_digest() != manifest.digest:
-        raise ModelError(
-            f"model '{folder}': {MANIFEST} was altered after saving (its digest differs); copy or "
-            "train the model anew"
-        )
-    return manifest

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from pydantic import Field, ValidationError
+from pydantic import Field
 from safetensors import SafetensorError
 from safetensors import numpy as safetensors
 
@@ -29,12 +29,11 @@ import bci
 from bci.config import Settings
 from bci.errors import ModelError
 from bci.extras import require_torch
-from bci.model_files import content_digest, read_file, write_folder
+from bci.model_files import MANIFEST, content_digest, read_file, read_manifest, write_folder
 
 if TYPE_CHECKING:
     from models.denoising import Denoiser
 
-MANIFEST = "manifest.json"
 ARRAYS = "arrays.safetensors"
 
 
@@ -208,7 +207,9 @@ def load(folder: str | Path) -> LoadedDenoiser:
         torch is not installed.
     """
     folder = Path(folder)
-    manifest = _read_manifest(folder)
+    manifest = read_manifest(
+        folder, DenoiserManifest, "denoiser", "damaged, or is not that of a denoiser"
+    )
     data = read_file(folder / ARRAYS)
     if hashlib.sha256(data).hexdigest() != manifest.file_sha256:
         raise ModelError(
@@ -241,24 +242,3 @@ def _made(folder: Path, manifest: DenoiserManifest) -> Denoiser:
     except ValueError as error:
         raise ModelError(f"denoiser '{folder}' cannot be made: {error}") from error
     return Denoiser(network)
-
-
-def _read_manifest(folder: Path) -> DenoiserManifest:
-    if not folder.is_dir():
-        what = "is a file" if folder.exists() else "does not exist"
-        raise ModelError(f"denoiser '{folder}' {what}; a denoiser is a folder with a {MANIFEST}")
-    try:
-        manifest = DenoiserManifest.model_validate_json(read_file(folder / MANIFEST))
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or MANIFEST
-        raise ModelError(
-            f"denoiser '{folder}': {MANIFEST} is damaged, or is not that of a denoiser: {where}: "
-            f"{first['msg']}"
-        ) from error
-    if manifest.content_digest() != manifest.digest:
-        raise ModelError(
-            f"denoiser '{folder}': {MANIFEST} was altered after saving (its digest differs); copy "
-            "or train the denoiser anew"
-        )
-    return manifest

@@ -14,9 +14,9 @@ from pydantic import ValidationError
 from bci import eventlog
 from bci.config import Config, load
 from bci.decoders.manifest import Manifest
-from bci.decoders.storage import MANIFEST
 from bci.errors import RecordingError
 from bci.eventlog import LoggedEvent, SwapRecord
+from bci.model_files import MANIFEST
 from bci.paradigms.spelling_log import RecordedRun, recorded_runs
 from bci.recording.layout import beside, parse
 from bci.recording.scan import ChunkAt, date_of, open_file, scan

@@ -263,7 +263,7 @@ class ChoiceCard(QWidget):
     def show_trained(self, folder: Path) -> None:
         """Show a decoder that was trained at once, by what its manifest says."""
         from bci.decoders.manifest import Manifest  # here: the window is there before it loads
-        from bci.decoders.storage import MANIFEST
+        from bci.model_files import MANIFEST
 
         manifest = Manifest.model_validate_json((folder / MANIFEST).read_text(encoding="utf-8"))
         n_classes, (score, *_) = len(manifest.classes), manifest.scores

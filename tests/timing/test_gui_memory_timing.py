@@ -14,12 +14,10 @@ if "DISPLAY" not in os.environ and "WAYLAND_DISPLAY" not in os.environ:
 
 import psutil
 import yaml
-from PySide6.QtCore import QSettings
 
 from bci import config
 from bci.sources.simulated import SimulatedSettings
 from bci.types import Samples
-from gui.window import MainWindow
 
 pytestmark = [pytest.mark.timing, pytest.mark.timeout(1200)]
 
@@ -50,18 +48,6 @@ def recording(tmp_path):
         ch_types=info.ch_types, markers=np.empty((0, 2), dtype=str),
     )  # fmt: skip
     return path
-
-
-@pytest.fixture
-def window(qtbot, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    made = MainWindow(QSettings(str(tmp_path / "s.ini"), QSettings.Format.IniFormat))
-    made.resize(1366, 768)
-    made.show()
-    yield made
-    made.close()
-    qtbot.waitUntil(lambda: not made.isVisible(), timeout=60_000)
-    made.deleteLater()
 
 
 def test_it_is_flat_over_thirty_minutes_of_replay(window, recording, qtbot):

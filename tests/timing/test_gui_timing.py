@@ -11,11 +11,10 @@ if "DISPLAY" not in os.environ and "WAYLAND_DISPLAY" not in os.environ:
 
 import mne
 import psutil
-from PySide6.QtCore import QEvent, QObject, QSettings
+from PySide6.QtCore import QEvent, QObject
 
 from bci import config
 from gui.frames import FrameTimes
-from gui.window import MainWindow
 
 pytestmark = pytest.mark.timing
 
@@ -43,18 +42,6 @@ class Painted(QObject):
             self.times.tick(time.perf_counter())
             self.work.tick(time.thread_time())
         return False
-
-
-@pytest.fixture
-def window(qtbot, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    made = MainWindow(QSettings(str(tmp_path / "s.ini"), QSettings.Format.IniFormat))
-    made.resize(1366, 768)
-    made.show()
-    yield made
-    made.close()
-    qtbot.waitUntil(lambda: not made.isVisible(), timeout=60_000)  # its engine ends first
-    made.deleteLater()
 
 
 @pytest.mark.timeout(240)

@@ -186,11 +186,10 @@ def _of_session(judged: JudgedSet, chain: Sequence[Any], recording: Recording) -
     labels = tuple(dict.fromkeys(counted.values()))
     with _said() as said, TemporaryDirectory() as folder:
         chain = _calibrated(judged, chain, recording, labels, Path(folder))
-        with_chain, without = (
-            training.cutting(_config(judged, stages, recording, labels), recording).delay_s
+        pipeline, alone = (
+            training.cutting(_config(judged, stages, recording, labels), recording)
             for stages in (chain, ())
         )
-        pipeline = training.cutting(_config(judged, chain, recording, labels), recording)
         cut = {onset: window for (onset, _), window in training.marked_windows(pipeline, recording)}
     X = np.zeros((len(counted), pipeline.info.n_channels, pipeline.cutter.length))
     there, mended = np.zeros(len(counted), bool), np.zeros(len(counted))
@@ -200,7 +199,7 @@ def _of_session(judged: JudgedSet, chain: Sequence[Any], recording: Recording) -
             X[row], there[row] = window.data, True
             mended[row] = window.quality.repaired_fraction
     y = np.array(list(counted.values()), dtype=str)
-    delay_s = max(0.0, with_chain - without)
+    delay_s = max(0.0, pipeline.delay_s - alone.delay_s)
     return Windows(X, y, there, mended, pipeline.info, delay_s, tuple(said))
 
 
